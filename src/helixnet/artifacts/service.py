@@ -1,0 +1,94 @@
+"""The rules of artifacts: the object first, the row second, and no object without a row for long."""
+
+from collections.abc import AsyncIterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import uuid_utils.compat as uuids
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from helixnet.artifacts import store
+from helixnet.artifacts.models import Artifact
+from helixnet.blobs import BlobStore
+
+# Longer than the longest upload or attempt lasts: what is still without a row by then was given up.
+ORPHAN_AGE = timedelta(hours=24)
+PURGE_BATCH = 20
+
+
+@dataclass(frozen=True, slots=True)
+class NewArtifact:
+    """An object that is in storage and waits for its row."""
+
+    id: UUID
+    storage_key: str
+    filename: str
+    media_type: str
+    size: int
+    sha256: str
+
+
+async def put(
+    blobs: BlobStore,
+    key: str,
+    content: bytes | AsyncIterable[bytes],
+    filename: str,
+    media_type: str,
+    limit: int | None = None,
+) -> NewArtifact:
+    """Store the object; the caller registers it, in the transaction that makes it count. Raises TooLarge."""
+    blob = await blobs.put(key, content, limit)
+    return NewArtifact(uuids.uuid7(), key, filename, media_type, blob.size, blob.sha256)
+
+
+async def register(session: AsyncSession, owner_id: UUID, artifacts: list[NewArtifact]) -> None:
+    """Give stored objects their rows."""
+    rows = [
+        {
+            "id": artifact.id,
+            "owner_id": owner_id,
+            "storage_key": artifact.storage_key,
+            "filename": artifact.filename,
+            "media_type": artifact.media_type,
+            "size": artifact.size,
+            "sha256": artifact.sha256,
+        }
+        for artifact in artifacts
+    ]
+    await store.insert_artifacts(session, rows)
+
+
+async def announce(session: AsyncSession, prefix: str, delay: timedelta = ORPHAN_AGE) -> None:
+    """Promise to clean up under the prefix after `delay`: commit this before the first byte is stored there."""
+    await store.doom(session, prefix, delay)
+
+
+async def settle(session: AsyncSession, prefix: str) -> None:
+    """Take the promise back: everything under the prefix has its row."""
+    await store.spare(session, prefix)
+
+
+async def owned(session: AsyncSession, owner_id: UUID, keys: list[str]) -> dict[str, Artifact]:
+    """The owner's artifacts among these storage keys, by key."""
+    return await store.owned_by_keys(session, owner_id, keys)
+
+
+async def remove(session: AsyncSession, artifacts: Sequence[Artifact]) -> None:
+    """Delete the rows, and have their objects purged once this transaction is committed."""
+    await store.delete_artifacts(session, [artifact.id for artifact in artifacts])
+    for prefix in {artifact.storage_key.rpartition("/")[0] + "/" for artifact in artifacts}:
+        await store.doom(session, prefix, timedelta(0))
+
+
+async def purge(session: AsyncSession, blobs: BlobStore) -> int:
+    """Delete the objects without a row under every prefix whose time has come; answers how many objects."""
+    deleted = 0
+    for prefix in await store.due_prefixes(session, PURGE_BATCH):
+        keys = await blobs.keys(prefix)
+        known = await store.known_keys(session, keys) if keys else set()
+        orphans = [key for key in keys if key not in known]
+        await blobs.delete(orphans)
+        await store.spare(session, prefix)
+        deleted += len(orphans)
+    return deleted

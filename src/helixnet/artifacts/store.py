@@ -1,0 +1,63 @@
+"""The SQL of artifacts."""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from helixnet.artifacts.models import Artifact, DoomedPrefix
+
+
+async def insert_artifacts(session: AsyncSession, artifacts: Sequence[dict[str, object]]) -> None:
+    if artifacts:
+        await session.execute(insert(Artifact), artifacts)
+
+
+async def owned_by_keys(session: AsyncSession, owner_id: UUID, keys: Iterable[str]) -> dict[str, Artifact]:
+    """The owner's artifacts among these storage keys, by key, kept from deletion until this transaction ends."""
+    rows = await session.scalars(
+        select(Artifact)
+        .where(Artifact.owner_id == owner_id, Artifact.storage_key.in_(list(keys)))
+        .order_by(Artifact.id)
+        .with_for_update(read=True, key_share=True)
+    )
+    return {artifact.storage_key: artifact for artifact in rows}
+
+
+async def delete_artifacts(session: AsyncSession, artifact_ids: Sequence[UUID]) -> None:
+    await session.execute(delete(Artifact).where(Artifact.id.in_(artifact_ids)))
+
+
+async def doom(session: AsyncSession, prefix: str, delay: timedelta) -> None:
+    """Have the prefix looked at after `delay`; an earlier appointment stands."""
+    statement = insert(DoomedPrefix).values(prefix=prefix, due_at=func.now() + delay)
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[DoomedPrefix.prefix],
+            set_={"due_at": func.least(DoomedPrefix.due_at, statement.excluded.due_at)},
+        )
+    )
+
+
+async def spare(session: AsyncSession, prefix: str) -> None:
+    await session.execute(delete(DoomedPrefix).where(DoomedPrefix.prefix == prefix))
+
+
+async def due_prefixes(session: AsyncSession, limit: int) -> Sequence[str]:
+    """Prefixes whose time has come, locked for this transaction; those that another one works on are left out."""
+    rows = await session.scalars(
+        select(DoomedPrefix.prefix)
+        .where(DoomedPrefix.due_at <= func.now())
+        .order_by(DoomedPrefix.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return rows.all()
+
+
+async def known_keys(session: AsyncSession, keys: Sequence[str]) -> set[str]:
+    """Which of these storage keys have an artifact row."""
+    return set(await session.scalars(select(Artifact.storage_key).where(Artifact.storage_key.in_(keys))))

@@ -1,0 +1,159 @@
+"""The object store: one interface over a local folder and any S3 server."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import NotFoundError
+from obstore.store import LocalStore, ObjectStore, S3Store
+
+from helixnet.config import Settings
+from helixnet.errors import NotFound, TooLarge
+
+PIECE_BYTES = 1024 * 1024
+# What an upload may hold in memory is their product; S3's 10,000 parts then carry 80 GB.
+PART_BYTES, PARTS_UNDER_WAY = 8 * 1024 * 1024, 3
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """An object as it was written: its key, its size in bytes, its SHA-256 in hex."""
+
+    key: str
+    size: int
+    sha256: str
+
+
+class BlobStore:
+    """Objects by key. Keys are written once: each attempt has its own, so nothing is ever overwritten by another."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._folder: Path | None = None
+        self._store = self._open(settings)
+
+    def _open(self, settings: Settings) -> ObjectStore:
+        address = urlsplit(settings.storage_url)
+        if address.scheme == "file":
+            self._folder = Path(unquote(address.path))
+            return LocalStore(self._folder, mkdir=True, automatic_cleanup=True)
+        if address.scheme != "s3":
+            raise ValueError(f"HELIX_STORAGE_URL must begin with file:// or s3://, not {address.scheme!r}")
+        endpoint = settings.storage_endpoint or None
+        return S3Store(
+            address.netloc,
+            prefix=address.path.strip("/") or None,
+            endpoint=endpoint,
+            region=settings.storage_region,
+            access_key_id=settings.storage_access_key.get_secret_value() or None,
+            secret_access_key=settings.storage_secret_key.get_secret_value() or None,
+            virtual_hosted_style_request=endpoint is None,
+            client_options={"allow_http": bool(endpoint and endpoint.startswith("http://")), "connect_timeout": "5s"},
+        )
+
+    async def put(self, key: str, content: bytes | AsyncIterable[bytes], limit: int | None = None) -> StoredBlob:
+        """Store an object in one pass and constant memory; raises TooLarge above `limit` bytes.
+
+        When the source fails, or the limit is passed, no object is left.
+        """
+        source = _Hashed(content, limit)
+        if isinstance(content, bytes):
+            await obstore.put_async(self._store, key, source.whole(content))
+        else:
+            await obstore.put_async(self._store, key, source, chunk_size=PART_BYTES, max_concurrency=PARTS_UNDER_WAY)
+        if self._folder is not None:
+            await asyncio.to_thread(_make_durable, self._folder / key)
+        return StoredBlob(key, source.size, source.digest.hexdigest())
+
+    async def get(self, key: str, limit: int) -> bytes:
+        """The whole object; raises NotFound, and TooLarge when it has more than `limit` bytes."""
+        answer = await self._get(key)
+        if answer.meta["size"] > limit:
+            raise TooLarge(f"The object has {answer.meta['size']} bytes; at most {limit} are read at once.")
+        return bytes(await answer.bytes_async())
+
+    async def head(self, key: str, length: int) -> tuple[int, bytes]:
+        """The object's size in bytes, and its first `length` bytes; raises NotFound."""
+        answer = await self._get(key)
+        size: int = answer.meta["size"]
+        if size == 0:
+            return 0, b""
+        return size, bytes(await obstore.get_range_async(self._store, key, start=0, end=min(length, size)))
+
+    async def stream(self, key: str) -> AsyncIterator[bytes]:
+        """The object in pieces of about a mebibyte; raises NotFound before the first."""
+        answer = await self._get(key)
+        async for piece in answer.stream(min_chunk_size=PIECE_BYTES):
+            yield bytes(piece)
+
+    async def delete(self, keys: list[str]) -> None:
+        """Delete objects; those that are gone already are no error."""
+        for key in keys:
+            try:
+                await obstore.delete_async(self._store, key)
+            except (NotFoundError, FileNotFoundError):
+                continue
+
+    async def keys(self, prefix: str) -> list[str]:
+        """The keys under a prefix, which ends at a `/`."""
+        return [meta["path"] async for page in obstore.list(self._store, prefix, chunk_size=1000) for meta in page]
+
+    async def check(self) -> None:
+        """Raise whatever the store raises when it can't be reached."""
+        async for _page in obstore.list(self._store, "health/", chunk_size=1):
+            return
+
+    async def _get(self, key: str) -> Any:
+        try:
+            return await obstore.get_async(self._store, key)
+        except (NotFoundError, FileNotFoundError) as error:
+            raise NotFound("The object is not in storage.", key=key) from error
+
+
+class _Hashed:
+    """A source whose pieces are gathered, counted and hashed as they pass."""
+
+    def __init__(self, content: bytes | AsyncIterable[bytes], limit: int | None) -> None:
+        self._content = content
+        self._limit = limit
+        self.size = 0
+        self.digest = hashlib.sha256()
+
+    def whole(self, content: bytes) -> bytes:
+        self._count(content)
+        return content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if isinstance(self._content, bytes):
+            yield self.whole(self._content)
+            return
+        gathered = bytearray()
+        async for piece in self._content:
+            self._count(piece)
+            gathered += piece
+            if len(gathered) >= PIECE_BYTES:
+                yield bytes(gathered)
+                gathered.clear()
+        if gathered:
+            yield bytes(gathered)
+
+    def _count(self, piece: bytes) -> None:
+        self.size += len(piece)
+        if self._limit is not None and self.size > self._limit:
+            raise TooLarge(f"The file is larger than the limit of {self._limit} bytes.", limit=self._limit)
+        self.digest.update(piece)
+
+
+def _make_durable(path: Path) -> None:
+    """Bring a written file and its name to the disk: an accepted upload survives a power cut."""
+    for target in (path, path.parent):
+        handle = os.open(target, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,63 @@
+"""The errors that HelixNet's services raise; `web/errors.py` alone turns them into HTTP answers.
+
+HelixError
+├── Invalid          422  what was asked makes no sense as it stands
+├── Unauthenticated  401  nobody is signed in, or the proof is stale
+├── Forbidden        403  signed in, but not allowed
+├── NotFound         404  not there, or not yours: the two are never told apart
+├── Conflict         409  true to form, but the state of things forbids it
+├── TooLarge         413  over a limit that the message names
+└── Unavailable      503  a part of the system is away; trying again later makes sense
+"""
+
+from typing import ClassVar
+
+
+class HelixError(Exception):
+    """A problem with a sentence for the user.
+
+    `code` is stable and for machines, `status` the HTTP status, `fields` further facts that may be shown.
+    """
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str, **fields: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fields = fields
+
+
+class Invalid(HelixError):
+    code = "invalid"
+    status = 422
+
+
+class Unauthenticated(HelixError):
+    code = "unauthenticated"
+    status = 401
+
+
+class Forbidden(HelixError):
+    code = "forbidden"
+    status = 403
+
+
+class NotFound(HelixError):
+    code = "not_found"
+    status = 404
+
+
+class Conflict(HelixError):
+    code = "conflict"
+    status = 409
+
+
+class TooLarge(HelixError):
+    code = "too_large"
+    status = 413
+
+
+class Unavailable(HelixError):
+    code = "unavailable"
+    status = 503

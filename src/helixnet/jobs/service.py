@@ -1,0 +1,256 @@
+"""The rules of jobs as their owners meet them: submit, look, cancel, retry, delete."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+import uuid_utils.compat as uuids
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from helixnet.artifacts import service as artifacts
+from helixnet.artifacts.schemas import ArtifactView
+from helixnet.artifacts.service import NewArtifact
+from helixnet.blobs import BlobStore
+from helixnet.errors import Conflict, Invalid, NotFound, TooLarge
+from helixnet.jobs.models import Job
+from helixnet.jobs.schemas import (
+    EventPage,
+    EventView,
+    JobAccepted,
+    JobPage,
+    JobSubmission,
+    JobSummary,
+    JobView,
+)
+from helixnet.jobs.states import FINAL, Status
+from helixnet.jobs.store import reading, transitions
+from helixnet.processors.registry import Registry, check_inputs, parse_params
+
+PREVIEW_BYTES = 4096
+LONGEST_NAME = 120
+LARGEST_PARAMS = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A submission that is in the ledger once its transaction is committed: what to answer, and which bell to ring."""
+
+    answer: JobAccepted
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who asks. An admin who says so sees everybody's jobs, all others their own."""
+
+    user_id: UUID
+    everyone: bool = False
+
+    @property
+    def owner_id(self) -> UUID | None:
+        return None if self.everyone else self.user_id
+
+
+def job_prefix(owner_id: UUID, job_id: UUID) -> str:
+    """Where all objects of a job are."""
+    return f"jobs/{owner_id}/{job_id}/"
+
+
+def attempt_prefix(owner_id: UUID, job_id: UUID, attempt: int) -> str:
+    """Where one attempt writes, and no other."""
+    return f"{job_prefix(owner_id, job_id)}attempt-{attempt}/"
+
+
+def input_key(owner_id: UUID, job_id: UUID, role: str, filename: str) -> str:
+    """Where an uploaded input is stored; the name is cut down to what every store and shell can bear."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", filename).lstrip(".")[-LONGEST_NAME:] or "file"
+    return f"{job_prefix(owner_id, job_id)}inputs/{role}/{name}"
+
+
+def new_job_id() -> UUID:
+    """A fresh id; ids sort by the time they were made (UUIDv7, RFC 9562)."""
+    return uuids.uuid7()
+
+
+async def submit(
+    session: AsyncSession,
+    registry: Registry,
+    owner_id: UUID,
+    submission: JobSubmission,
+    *,
+    job_id: UUID | None = None,
+    uploaded: Mapping[str, NewArtifact] | None = None,
+) -> Accepted:
+    """Enter a job into the ledger, with files just `uploaded` for it and files referred to by key.
+
+    Raises Invalid for an unknown processor, parameters or roles that do not fit, or a key that is not the owner's.
+    """
+    uploaded = uploaded or {}
+    processor = registry.get(submission.processor)
+    params = parse_params(processor, submission.params)
+    check_inputs(processor, [*submission.inputs, *uploaded])
+    if len(orjson.dumps(submission.params)) > LARGEST_PARAMS:
+        raise Invalid("The parameters are larger than a mebibyte: hand over a file instead.")
+    referred = await artifacts.owned(session, owner_id, list(submission.inputs.values()))
+    for role, key in submission.inputs.items():
+        if key not in referred:
+            raise Invalid(f"{role}: there is no stored file of yours under {key!r}.")
+
+    job = transitions.NewJob(
+        id=job_id or new_job_id(),
+        owner_id=owner_id,
+        processor=processor.name,
+        params=params.model_dump(mode="json"),
+        payload=submission.inputs | {role: artifact.storage_key for role, artifact in uploaded.items()},
+        queue=processor.queue,
+        priority=submission.priority,
+        max_attempts=submission.max_attempts or processor.retry.max_attempts,
+        time_limit=processor.time_limit,
+        available_at=submission.available_at,
+    )
+    await transitions.submit(session, job)
+    await artifacts.register(session, owner_id, list(uploaded.values()))
+    linked = {role: referred[key].id for role, key in submission.inputs.items()}
+    linked |= {role: artifact.id for role, artifact in uploaded.items()}
+    await reading.link(session, job.id, "input", 0, linked)
+    return Accepted(JobAccepted(job_id=job.id, status=Status.PENDING, payload=job.payload), job.queue)
+
+
+async def list_jobs(
+    session: AsyncSession,
+    reader: Reader,
+    *,
+    status: Status | None = None,
+    processor: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> JobPage:
+    """A page of the reader's jobs, newest first; raises Invalid for a cursor that is not one of ours."""
+    found = await reading.page(
+        session,
+        owner_id=reader.owner_id,
+        status=status,
+        processor=processor,
+        after=_parse_cursor(cursor),
+        limit=limit,
+    )
+    items = [JobSummary.model_validate(job) for job in found.jobs]
+    return JobPage(items=items, next_cursor=str(found.cursor) if found.cursor else None)
+
+
+async def get(session: AsyncSession, blobs: BlobStore, reader: Reader, job_id: UUID, max_result_bytes: int) -> JobView:
+    """One job with its result; raises NotFound when it is not there or not the reader's."""
+    job = await _visible(session, reader, job_id)
+    view = JobView.model_validate(job)
+    if job.status == Status.COMPLETED:
+        view.result_content = await _result(blobs, job, max_result_bytes)
+    return view
+
+
+async def events(session: AsyncSession, reader: Reader, job_id: UUID, after: int, limit: int) -> EventPage:
+    """What happened to a job, in order, past event number `after`."""
+    await _visible(session, reader, job_id)
+    found = await reading.events(session, job_id, after, limit + 1)
+    items = [EventView.model_validate(event) for event in found[:limit]]
+    return EventPage(items=items, next_after=items[-1].seq if len(found) > limit else None)
+
+
+async def cancel(session: AsyncSession, reader: Reader, job_id: UUID) -> JobSummary:
+    """Cancel a waiting job at once, or ask the worker of a running one to stop; twice is as good as once.
+
+    Raises Conflict when the job has ended otherwise.
+    """
+    await _visible(session, reader, job_id)
+    if await transitions.cancel(session, job_id) is None:
+        job = await _visible(session, reader, job_id)
+        if job.status in FINAL and job.status != Status.CANCELLED:
+            raise Conflict(f"The job is {job.status} already: there is nothing left to cancel.")
+    return await _summary(session, reader, job_id)
+
+
+async def retry(session: AsyncSession, registry: Registry, reader: Reader, job_id: UUID) -> JobSummary:
+    """Put a FAILED or CANCELLED job back in line, with the attempts its processor grants; else raises Conflict."""
+    job = await _visible(session, reader, job_id)
+    attempts = registry.get(job.processor).retry.max_attempts
+    if not await transitions.retry(session, job_id, attempts):
+        raise Conflict(f"The job is {job.status}: only a FAILED or CANCELLED job can be retried.")
+    return await _summary(session, reader, job_id)
+
+
+async def delete(session: AsyncSession, reader: Reader, job_id: UUID) -> None:
+    """Delete a job that has ended, its history, and its files unless another job uses them; else raises Conflict."""
+    job = await _visible(session, reader, job_id)
+    linked = [artifact.id for _link, artifact in await reading.artifacts(session, job_id)]
+    if not await reading.delete_final(session, job_id):
+        raise Conflict(f"The job is {job.status}: cancel it first, then delete it.")
+    await artifacts.remove(session, await reading.unlinked(session, linked))
+
+
+async def list_artifacts(session: AsyncSession, reader: Reader, job_id: UUID) -> list[ArtifactView]:
+    """A job's inputs and outputs."""
+    await _visible(session, reader, job_id)
+    return [
+        ArtifactView(
+            id=artifact.id,
+            direction=link.direction,
+            role=link.role,
+            attempt=link.attempt,
+            storage_key=artifact.storage_key,
+            filename=artifact.filename,
+            media_type=artifact.media_type,
+            size=artifact.size,
+            sha256=artifact.sha256,
+            created_at=artifact.created_at,
+        )
+        for link, artifact in await reading.artifacts(session, job_id)
+    ]
+
+
+async def artifact(session: AsyncSession, reader: Reader, job_id: UUID, artifact_id: UUID) -> ArtifactView:
+    """One artifact of a job; raises NotFound."""
+    for view in await list_artifacts(session, reader, job_id):
+        if view.id == artifact_id:
+            return view
+    raise NotFound("This job has no such artifact.")
+
+
+async def _visible(session: AsyncSession, reader: Reader, job_id: UUID) -> Job:
+    job = await reading.get(session, job_id, reader.owner_id)
+    if job is None:
+        raise NotFound("There is no such job.")
+    return job
+
+
+async def _summary(session: AsyncSession, reader: Reader, job_id: UUID) -> JobSummary:
+    session.expire_all()
+    return JobSummary.model_validate(await _visible(session, reader, job_id))
+
+
+async def _result(blobs: BlobStore, job: Job, limit: int) -> Any:
+    if job.result_path is None or job.result is not None:
+        return job.result
+    try:
+        return orjson.loads(await blobs.get(job.result_path, limit))
+    except TooLarge:
+        size, start = await blobs.head(job.result_path, PREVIEW_BYTES)
+        return {"truncated": True, "size": size, "preview": start.decode(errors="replace")}
+
+
+def _parse_cursor(cursor: str | None) -> UUID | None:
+    if cursor is None:
+        return None
+    try:
+        return UUID(cursor)
+    except ValueError:
+        raise Invalid("The cursor is not one that a page of jobs gave.") from None
+
+
+async def link_outputs(
+    session: AsyncSession, owner_id: UUID, job_id: UUID, attempt: int, written: Sequence[NewArtifact]
+) -> None:
+    """Register what the winning attempt wrote, by name."""
+    await artifacts.register(session, owner_id, list(written))
+    await reading.link(session, job_id, "output", attempt, {item.filename: item.id for item in written})

@@ -1,0 +1,100 @@
+"""Logging: an event with fields, written as a line for people or as JSON for machines."""
+
+import logging
+import sys
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from helixnet.config import Settings
+
+NOISY = {
+    "httpx2": logging.WARNING,
+    "httpcore2": logging.WARNING,
+    "watchfiles": logging.WARNING,
+    "alembic": logging.WARNING,
+    # A line for every ring, which is none of the story.
+    "celery.worker.strategy": logging.WARNING,
+    "celery.app.trace": logging.WARNING,
+}
+CONTROL = {code: None for code in range(32) if code != 9} | {127: None}
+
+
+def configure(settings: Settings) -> None:
+    """Send every line of this process, ours and the libraries', to standard error in one format."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        _timestamp,
+    ]
+    renderer: list[Processor] = (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(_json)]
+        if settings.log_format == "json"
+        else [structlog.processors.format_exc_info, _line]
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level)
+    for name, level in NOISY.items():
+        logging.getLogger(name).setLevel(level)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared[:3],
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            _timestamp,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def logger(name: str) -> structlog.stdlib.BoundLogger:
+    """The logger of one part, such as `helix.worker`."""
+    bound: structlog.stdlib.BoundLogger = structlog.get_logger(name)
+    return bound
+
+
+def bound(**fields: object) -> AbstractContextManager[None]:
+    """Within this context, every line carries these fields."""
+    return structlog.contextvars.bound_contextvars(**fields)
+
+
+def _timestamp(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    event["timestamp"] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return event
+
+
+def _json(event: Any, **_options: Any) -> str:
+    return orjson.dumps(event, default=str).decode()
+
+
+def _line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    """`[helix.worker][INFO] time message key=value`; control characters from outside never reach the terminal."""
+    name = event.pop("logger", "helix")
+    level = str(event.pop("level", "info")).upper()
+    when = event.pop("timestamp", "")
+    message = str(event.pop("event", ""))
+    trace = event.pop("exception", "")
+    fields = " ".join(f"{key}={_plain(value)}" for key, value in event.items() if not key.startswith("_"))
+    line = f"[{name}][{level}] {when} {message}".translate(CONTROL) + (f"  {fields}" if fields else "")
+    return f"{line}\n{trace}" if trace else line
+
+
+def _plain(value: object) -> str:
+    text = str(value).translate(CONTROL)
+    return repr(text) if " " in text else text

@@ -1,0 +1,85 @@
+"""Processors for tests and drills, known in the development profile only: echo, sleep, fail."""
+
+import asyncio
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from helixnet.processors.base import JobContext, Processor, Reject, Retry
+
+STEP_SECONDS = 0.1
+
+
+class _Params(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class EchoParams(_Params):
+    message: Annotated[str, Field(max_length=1_000_000, description="What comes back.")] = ""
+
+
+class SleepParams(_Params):
+    seconds: Annotated[float, Field(ge=0, le=86_400, description="How long to sleep, in seconds.")] = 1
+
+
+class FailParams(_Params):
+    kind: Annotated[
+        Literal["error", "reject", "retry"], Field(description="An exception, a rejection, or a request to retry.")
+    ] = "error"
+    times: Annotated[int, Field(ge=0, description="Fail on this many attempts, then succeed; 0 means always.")] = 0
+
+
+async def echo(_context: JobContext, params: EchoParams) -> dict[str, str]:
+    return {"message": params.message}
+
+
+async def sleep(context: JobContext, params: SleepParams) -> dict[str, float]:
+    """Sleep in short steps, telling how far it is about once a second."""
+    loop = asyncio.get_running_loop()
+    start = told = loop.time()
+    while (slept := loop.time() - start) < params.seconds:
+        if loop.time() - told >= 1:
+            told = loop.time()
+            await context.progress(slept / params.seconds, f"slept {slept:.0f} of {params.seconds:g} s")
+        await asyncio.sleep(min(STEP_SECONDS, params.seconds - slept))
+    return {"slept_seconds": params.seconds}
+
+
+async def fail(context: JobContext, params: FailParams) -> dict[str, int]:
+    if params.times and context.attempt > params.times:
+        return {"failures": params.times}
+    match params.kind:
+        case "reject":
+            raise Reject("This job was asked to be rejected.")
+        case "retry":
+            raise Retry("This job was asked to be tried again.")
+        case "error":
+            raise RuntimeError("This job was asked to fail.")
+
+
+PROCESSORS = (
+    Processor(
+        name="core.echo",
+        version="1",
+        description="Answers its message.",
+        run=echo,
+        params=EchoParams,
+        development_only=True,
+    ),
+    Processor(
+        name="core.sleep",
+        version="1",
+        description="Sleeps for a while, and stops at once when told to.",
+        run=sleep,
+        params=SleepParams,
+        development_only=True,
+    ),
+    Processor(
+        name="core.fail",
+        version="1",
+        description="Fails in the way that it is asked to.",
+        run=fail,
+        params=FailParams,
+        development_only=True,
+    ),
+)

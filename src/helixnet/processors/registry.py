@@ -1,0 +1,71 @@
+"""The registry: every processor that is installed, found through the entry-point group `helixnet.processors`."""
+
+from collections.abc import Iterable, Iterator
+from importlib.metadata import entry_points
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from helixnet.errors import Invalid
+from helixnet.processors.base import Processor
+
+GROUP = "helixnet.processors"
+
+
+class Registry:
+    """Processors by name."""
+
+    def __init__(self, processors: Iterable[Processor]) -> None:
+        self._processors: dict[str, Processor] = {}
+        for processor in processors:
+            if processor.name in self._processors:
+                raise ValueError(f"two processors are called {processor.name!r}")
+            self._processors[processor.name] = processor
+
+    def __iter__(self) -> Iterator[Processor]:
+        return iter(sorted(self._processors.values(), key=lambda processor: processor.name))
+
+    def get(self, name: str) -> Processor:
+        """The processor of this name; raises Invalid, naming those that there are."""
+        try:
+            return self._processors[name]
+        except KeyError:
+            known = ", ".join(sorted(self._processors))
+            raise Invalid(f"There is no processor {name!r}. There are: {known}.") from None
+
+
+def load(*, development: bool) -> Registry:
+    """The installed processors; an entry point names one Processor or a sequence of them.
+
+    Those for drills are left out unless `development`. Raises whatever a broken plug-in raises on import: a platform
+    that starts without a processor it is believed to have would fail jobs later instead.
+    """
+    found: list[Processor] = []
+    for entry in entry_points(group=GROUP):
+        loaded = entry.load()
+        found.extend([loaded] if isinstance(loaded, Processor) else loaded)
+    return Registry(processor for processor in found if development or not processor.development_only)
+
+
+def parse_params(processor: Processor, params: dict[str, Any]) -> BaseModel:
+    """The parameters in the processor's own type; raises Invalid with every violation and its path."""
+    try:
+        return processor.params.model_validate(params)
+    except ValidationError as error:
+        violations = [
+            {"path": ".".join(str(part) for part in problem["loc"]), "message": problem["msg"]}
+            for problem in error.errors(include_url=False, include_input=False)
+        ]
+        raise Invalid(f"The parameters do not fit {processor.name}.", violations=violations) from error
+
+
+def check_inputs(processor: Processor, roles: Iterable[str]) -> None:
+    """Raise Invalid unless the roles given are the ones that the processor asks for."""
+    given = set(roles)
+    unknown = given - set(processor.inputs)
+    if unknown:
+        takes = ", ".join(sorted(processor.inputs)) or "no files"
+        raise Invalid(f"{processor.name} does not read {', '.join(sorted(unknown))}; it takes {takes}.")
+    missing = {role for role, about in processor.inputs.items() if about.required} - given
+    if missing:
+        raise Invalid(f"{processor.name} needs {', '.join(sorted(missing))}.")

@@ -1,0 +1,100 @@
+"""The rules of accounts: sign-in, sessions, seeding."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import uuid_utils.compat as uuids
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from helixnet import log
+from helixnet.errors import Invalid, Unauthenticated
+from helixnet.users import store, tokens
+from helixnet.users.models import User
+from helixnet.users.passwords import hash_password, verify_password
+from helixnet.users.schemas import Role
+
+DEVELOPMENT_ACCOUNTS = (
+    ("admin@helix.net", "admin", Role.ADMIN),
+    ("demo@helix.net", "demo", Role.USER),
+    ("chuck@helix.net", "chuck", Role.USER),
+    ("marcel@helix.net", "marcel", Role.USER),
+)
+LONGEST_PASSWORD = 1024
+LONGEST_EMAIL = 254  # RFC 5321, section 4.5.3.1.3
+
+logger = log.logger("helix.auth")
+
+
+def plain_email(email: str) -> str:
+    """The one spelling under which an account is kept; raises Invalid for what can't be an address."""
+    plain = email.strip().lower()
+    if "@" not in plain or len(plain) > LONGEST_EMAIL or "\x00" in plain:
+        raise Invalid("This is not an e-mail address.")
+    return plain
+
+
+async def create(session: AsyncSession, email: str, password: str, role: Role) -> bool:
+    """Add an account; answers False when the e-mail has one already (which stays as it is)."""
+    address = plain_email(email)
+    if await store.by_email(session, address) is not None:
+        return False
+    return await store.insert_user(session, uuids.uuid7(), address, await hash_password(password), role)
+
+
+async def seed(session: AsyncSession) -> None:
+    """Make sure that the development accounts exist. Their passwords are public: never call this in production."""
+    for email, password, role in DEVELOPMENT_ACCOUNTS:
+        if await create(session, email, password, role):
+            logger.info(f"✨ Created new account: {email}", role=role)
+        else:
+            logger.info(f"👉 Account already exists: {email}")
+
+
+async def authenticate(session: AsyncSession, email: str, password: str) -> User:
+    """The user of this e-mail and password; raises Unauthenticated, the same for a wrong one and an unknown one."""
+    wrong = Unauthenticated("The e-mail or the password is wrong.")
+    if len(password) > LONGEST_PASSWORD:
+        raise wrong
+    try:
+        user = await store.by_email(session, plain_email(email))
+    except Invalid:
+        user = None
+    right = await verify_password(password, user.password_hash if user else None)
+    if user is None or not right or not user.active:
+        logger.warning("sign-in refused", email=email[:LONGEST_EMAIL])
+        raise wrong
+    return user
+
+
+async def by_token(session: AsyncSession, token: str, secret: str) -> User:
+    """The active user whom an access token names; raises Unauthenticated."""
+    user = await store.by_id(session, tokens.read(token, secret))
+    if user is None or not user.active:
+        raise Unauthenticated("This account is no longer active.")
+    return user
+
+
+async def open_session(session: AsyncSession, user_id: UUID, lifetime: timedelta) -> str:
+    """Start a browser session; answers the secret for the cookie."""
+    token = tokens.new_session_token()
+    await store.insert_session(session, tokens.session_hash(token), user_id, lifetime)
+    return token
+
+
+async def by_session(session: AsyncSession, token: str, lifetime: timedelta) -> User | None:
+    """The user of a live browser session, which is prolonged by the visit."""
+    return await store.session_user(session, tokens.session_hash(token), lifetime)
+
+
+async def close_session(session: AsyncSession, token: str) -> None:
+    await store.delete_session(session, tokens.session_hash(token))
+
+
+async def purge_sessions(session: AsyncSession) -> None:
+    """Forget the sessions that have ended."""
+    await store.delete_expired_sessions(session)
+
+
+async def list_users(session: AsyncSession) -> Sequence[User]:
+    return await store.all_users(session)

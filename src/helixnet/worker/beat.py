@@ -1,0 +1,124 @@
+"""Beat's housekeeping: ring for neglected work, take jobs from lost workers, purge what was given up."""
+
+import asyncio
+import time
+from datetime import timedelta
+from typing import Any
+
+from celery.beat import Scheduler
+from sqlalchemy.exc import SQLAlchemyError
+
+from helixnet import log
+from helixnet.artifacts import service as artifacts
+from helixnet.blobs import BlobStore
+from helixnet.config import Settings
+from helixnet.db import Database
+from helixnet.hints import Hints
+from helixnet.jobs import service as jobs
+from helixnet.jobs.store import leases, transitions
+from helixnet.users import service as users
+from helixnet.worker.ring import Ringer
+
+LOCK_KEY = 0x48454C4958424541  # "HELIXBEA"
+PATIENCE = timedelta(seconds=1)
+DEADLINE_GRACE = timedelta(seconds=15)
+REAP_BATCH = 500
+PURGE_EVERY_SECONDS = 30
+
+logger = log.logger("helix.beat")
+
+
+class Housekeeper:
+    """One round of housekeeping after another, in a process with its own event loop."""
+
+    def __init__(self, settings: Settings, ringer: Ringer) -> None:
+        self._lease = timedelta(seconds=settings.lease_seconds)
+        self._database = Database(settings.database_url.get_secret_value(), 2, "helixnet beat")
+        self._blobs = BlobStore(settings)
+        self._hints = Hints(settings.cache_url.get_secret_value())
+        self._ringer = ringer
+        self._trusted_from = 0.0
+        self._purge_due = 0.0
+
+    async def round(self) -> None:
+        """Sweep, reap and purge, each in a transaction of its own; an error in one doesn't keep the others."""
+        for step in (self._sweep, self._reap, self._purge):
+            try:
+                await step()
+            except (SQLAlchemyError, OSError) as error:
+                logger.warning("housekeeping was put off", step=step.__name__, error=str(error).partition("\n")[0])
+                # Heartbeats could not be written either while the database was away: give them one lease's time.
+                self._trusted_from = time.monotonic() + self._lease.total_seconds()
+
+    async def _sweep(self) -> None:
+        async with self._database.transaction() as session:
+            if not await leases.try_housekeeping_lock(session, LOCK_KEY):
+                return
+            queues = await leases.neglected_queues(session, PATIENCE)
+        for queue in queues:
+            self._ringer.ring(queue)
+
+    async def _reap(self) -> None:
+        if time.monotonic() < self._trusted_from:
+            return
+        async with self._database.transaction() as session:
+            if not await leases.try_housekeeping_lock(session, LOCK_KEY):
+                return
+            given_up = await transitions.reap(session, self._lease, DEADLINE_GRACE, REAP_BATCH)
+            for job in given_up:
+                await artifacts.announce(session, jobs.attempt_prefix(job.owner_id, job.id, job.attempt))
+        for job in given_up:
+            logger.warning(f"Job [{job.id}] status updated to {job.status}.", attempt=job.attempt, reason="reaped")
+            self._hints.publish(job.owner_id)
+
+    async def _purge(self) -> None:
+        if time.monotonic() < self._purge_due:
+            return
+        self._purge_due = time.monotonic() + PURGE_EVERY_SECONDS
+        async with self._database.transaction() as session:
+            if not await leases.try_housekeeping_lock(session, LOCK_KEY):
+                return
+            deleted = await artifacts.purge(session, self._blobs)
+            await users.purge_sessions(session)
+        if deleted:
+            logger.info("purged objects that belong to nobody", objects=deleted)
+
+    async def close(self) -> None:
+        await self._hints.close()
+        await self._database.close()
+        self._ringer.close()
+
+
+class Housekeeping(Scheduler):  # type: ignore[misc] # Celery carries no types
+    """Celery's scheduler, whose tick is a round of housekeeping."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._runner: asyncio.Runner | None = None
+        self._housekeeper: Housekeeper | None = None
+        super().__init__(*args, **options)
+
+    def setup_schedule(self) -> None:
+        self._runner = asyncio.Runner()
+        self._runner.run(self._open())
+        logger.info("housekeeping begins", every_seconds=self.max_interval)
+
+    async def _open(self) -> None:
+        self._housekeeper = Housekeeper(self.app.helix_settings, Ringer(self.app, threads=1))
+
+    def tick(self, *_args: Any, **_options: Any) -> float:
+        if self._runner is not None and self._housekeeper is not None:
+            self._runner.run(self._housekeeper.round())
+        return float(self.max_interval)
+
+    def close(self) -> None:
+        if self._runner is not None and self._housekeeper is not None:
+            self._runner.run(self._housekeeper.close())
+            self._runner.close()
+            self._runner = self._housekeeper = None
+
+    def sync(self) -> None:
+        """There is no schedule on disk to write."""
+
+    @property
+    def info(self) -> str:
+        return "    . the ledger in PostgreSQL"

@@ -1,0 +1,125 @@
+"""What a running processor sees of the platform: its inputs, its artifacts, progress and log."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from helixnet import log
+from helixnet.artifacts import service as artifacts
+from helixnet.artifacts.service import NewArtifact
+from helixnet.blobs import BlobStore
+from helixnet.db import Database
+from helixnet.errors import TooLarge
+from helixnet.hints import Hints
+from helixnet.jobs.store import reading, transitions
+from helixnet.jobs.store.transitions import ClaimedJob
+from helixnet.processors.base import Input, Reject
+
+PROGRESS_EVERY_SECONDS = 0.25
+LONGEST_LINE = 4000
+RESERVED_NAMES = frozenset({"", ".", "..", "result.json"})
+
+logger = log.logger("helix.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInput:
+    """An input in storage, read when it is asked for."""
+
+    key: str
+    filename: str
+    size: int
+    blobs: BlobStore
+
+    async def read(self, limit: int) -> bytes:
+        try:
+            return await self.blobs.get(self.key, limit)
+        except TooLarge as error:
+            raise Reject(f"{self.filename} has {self.size} bytes; at most {limit} can be processed.") from error
+
+    def stream(self) -> AsyncIterator[bytes]:
+        return self.blobs.stream(self.key)
+
+
+async def open_inputs(job: ClaimedJob, database: Database, blobs: BlobStore) -> dict[str, Input]:
+    """The job's inputs by role."""
+    if not job.payload:
+        return {}
+    async with database.transaction() as session:
+        found = {
+            artifact.storage_key: artifact
+            for link, artifact in await reading.artifacts(session, job.id)
+            if link.direction == "input"
+        }
+    opened: dict[str, Input] = {}
+    for role, key in job.payload.items():
+        artifact = found.get(key)
+        if artifact is None:
+            raise Reject(f"{role}: the file is no longer stored.")
+        logger.info(f"⬇️ Downloading file for {role} from storage key: {key}", size=artifact.size)
+        opened[role] = StoredInput(key, artifact.filename, artifact.size, blobs)
+    return opened
+
+
+class RunContext:
+    """The `JobContext` of one attempt."""
+
+    def __init__(self, job: ClaimedJob, database: Database, blobs: BlobStore, hints: Hints, prefix: str) -> None:
+        self._job = job
+        self._database = database
+        self._blobs = blobs
+        self._hints = hints
+        self._prefix = prefix
+        self._told_at = 0.0
+        self.inputs: Mapping[str, Input] = {}
+        self.written: list[NewArtifact] = []
+
+    @property
+    def job_id(self) -> UUID:
+        return self._job.id
+
+    @property
+    def attempt(self) -> int:
+        return self._job.attempt
+
+    @property
+    def cancelled(self) -> bool:
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+
+    async def progress(self, fraction: float, message: str = "") -> None:
+        """Tell the progress, at most four times a second: what comes sooner is left out."""
+        now = time.monotonic()
+        if now - self._told_at < PROGRESS_EVERY_SECONDS and fraction < 1:
+            return
+        self._told_at = now
+        fraction = min(max(fraction, 0.0), 1.0)
+        await self._note("PROGRESS", {"fraction": fraction, "message": _clean(message)}, fraction)
+
+    async def log(self, message: str, **fields: object) -> None:
+        line = _clean(message)
+        logger.info(line, **{key: value for key, value in fields.items() if key != "event"})
+        told: dict[str, object] = {key: str(value)[:LONGEST_LINE] for key, value in fields.items()}
+        await self._note("LOG", told | {"message": line})
+
+    async def write(
+        self, name: str, content: bytes | AsyncIterator[bytes], media_type: str = "application/octet-stream"
+    ) -> str:
+        if name in RESERVED_NAMES or "/" in name or "\x00" in name:
+            raise ValueError(f"{name!r} can't be the name of an artifact")
+        if any(artifact.filename == name for artifact in self.written):
+            raise ValueError(f"this attempt has written an artifact called {name!r} already")
+        stored = await artifacts.put(self._blobs, self._prefix + name, content, name, media_type)
+        self.written.append(stored)
+        return stored.storage_key
+
+    async def _note(self, kind: str, data: dict[str, object], progress: float | None = None) -> None:
+        async with self._database.transaction() as session:
+            await transitions.note(session, self.job_id, self.attempt, kind, data, progress)
+        self._hints.publish(self._job.owner_id)
+
+
+def _clean(text: str) -> str:
+    return text.replace("\x00", "").encode(errors="replace").decode()[:LONGEST_LINE]
