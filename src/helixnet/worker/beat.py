@@ -11,13 +11,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from helixnet import log
 from helixnet.artifacts import service as artifacts
 from helixnet.blobs import BlobStore
+from helixnet.broker import Ringer
 from helixnet.config import Settings
 from helixnet.db import Database
 from helixnet.hints import Hints
 from helixnet.jobs import service as jobs
 from helixnet.jobs.store import leases, transitions
 from helixnet.users import service as users
-from helixnet.worker.ring import Ringer
 
 LOCK_KEY = 0x48454C4958424541  # "HELIXBEA"
 PATIENCE = timedelta(seconds=1)

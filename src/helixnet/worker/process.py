@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from helixnet import log
 from helixnet.blobs import BlobStore
+from helixnet.broker import Ringer
 from helixnet.config import Settings
 from helixnet.db import Database
 from helixnet.hints import Hints
@@ -17,7 +18,6 @@ from helixnet.jobs.store.transitions import ClaimedJob
 from helixnet.processors.registry import Registry
 from helixnet.worker.attempt import Attempt, Resources, StopReason
 from helixnet.worker.heartbeat import Heartbeat
-from helixnet.worker.ring import Ringer
 
 CONNECTIONS = 3
 # After this long, a job that was told to stop and did not is ended together with its process.

@@ -1,0 +1,76 @@
+"""The web process: the API, its documentation, and the dashboard, over one set of services."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uuid_utils.compat as uuids
+from fastapi import APIRouter, FastAPI
+from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
+
+from helixnet import __version__, log
+from helixnet.config import Settings
+from helixnet.web import errors, pages
+from helixnet.web.api import auth, health, jobs
+from helixnet.web.deps import API
+from helixnet.web.state import open_state
+
+DESCRIPTION = """
+Hand over files, get a job id at once, and have the work done by a fleet of workers.
+
+Sign in with **Authorize**. Once a submission is answered with 201, its job reaches a final state: `COMPLETED`,
+`FAILED` or `CANCELLED`. Errors are problem details (RFC 9457).
+"""
+
+
+def create_app() -> FastAPI:
+    """The application, with its settings from the environment."""
+    settings = Settings().require("database_url", "broker_url", "storage_url", "secret_key")
+    log.configure(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_state(app, settings):
+            yield
+
+    app = FastAPI(
+        title="HelixNet",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        max_body_size=settings.max_body_bytes,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    api = APIRouter(prefix=API)
+    api.include_router(auth.router)
+    api.include_router(jobs.router)
+    app.include_router(api)
+    app.include_router(health.router)
+    app.include_router(pages.router)
+    app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
+    errors.install(app)
+    app.add_middleware(RequestId)
+    return app
+
+
+class RequestId:
+    """Gives each request an id: in its log lines, and in the answer's `X-Request-ID`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = str(uuids.uuid7())
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        with bound_contextvars(request_id=request_id):
+            await self._app(scope, receive, send_with_id)
