@@ -1,8 +1,12 @@
-"""The dashboard's pages."""
-
-from pathlib import Path
+"""The dashboard: pages rendered on the server, kept fresh by a live stream."""
 
 from fastapi import APIRouter
 
+from helixnet.web.pages import detail, listing, live, login, wisdom
+from helixnet.web.pages.render import STATIC
+
+__all__ = ["STATIC", "router"]
+
 router = APIRouter(include_in_schema=False)
-STATIC = Path(__file__).parent.parent / "static"
+for part in (login, listing, detail, live, wisdom):
+    router.include_router(part.router)

@@ -1,0 +1,69 @@
+# HelixNet: `make` lists the targets. Each one sets up what it needs; a second run costs nothing.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LOCK := requirements/development.txt
+HOME_DIR ?= .home
+HELIX := $(BIN)/helix
+
+# Each worker of the test suite starts servers of its own: more than cores only makes them wait for each other.
+TEST_WORKERS ?= 2
+TEST ?= tests
+
+.PHONY: help setup lock up demo check format test seed-data show-users db-init migration clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv with everything the lock names, and HelixNet itself
+
+$(READY): $(LOCK) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "HelixNet needs Python 3.11 or later: make PYTHON=/path/to/python3.11")'
+	@PYTHON=$(PYTHON) VENV=$(VENV) LOCK=$(LOCK) bash scripts/setup.sh
+	@touch $@
+
+lock: $(READY) ## Resolve the dependencies anew, with hashes and for every platform
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+		--upgrade --extra embedded --group dev --output-file $(LOCK) pyproject.toml
+
+up: $(READY) ## Run the whole stack on this machine, in .home, until Ctrl-C
+	$(HELIX) up --home $(HOME_DIR)
+
+demo: $(READY) ## Run the main job once on a fresh embedded stack, and show it
+	@$(BIN)/python examples/demo.py
+
+check: $(READY) ## Format, lint, types, layers, migrations, wheel
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache > /tmp/lint-imports.$$$$ || { cat /tmp/lint-imports.$$$$; exit 1; }
+	$(BIN)/python scripts/check_migrations.py
+	$(BIN)/python scripts/check_wheel.py
+
+format: $(READY) ## Put the code in form
+	$(BIN)/ruff format --quiet .
+	$(BIN)/ruff check --quiet --fix .
+
+test: $(READY) ## Run the test suite on real servers (TEST=path for a part of it)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(TEST)
+
+seed-data: $(READY) ## Make sure that the development accounts exist
+	@$(HELIX) users seed --home $(HOME_DIR)
+
+show-users: $(READY) ## List the e-mails of the accounts
+	@$(HELIX) users list --home $(HOME_DIR)
+
+db-init: $(READY) ## Bring the database to the newest migration, and seed the first accounts
+	@$(HELIX) db init --home $(HOME_DIR)
+
+migration: $(READY) ## Write a migration with what the models have and the database lacks (MESSAGE=…)
+	@$(BIN)/python scripts/check_migrations.py --write "$(MESSAGE)"
+
+clean: ## Remove what the targets made: .venv, .home, caches
+	rm -rf $(VENV) $(HOME_DIR) dist build .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,34 @@
+"""The command `helix`: one file for each group of commands.
+
+What a command needs is imported when it runs: `helix --help` shall answer at once, and a worker has no use for the web.
+"""
+
+import sys
+
+import typer
+from pydantic import ValidationError
+
+from helixnet.cli import db, parts, up, users
+from helixnet.config import MissingSetting
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="HelixNet.")
+app.command("up")(up.up)
+app.command("web")(parts.web)
+app.command("worker")(parts.worker)
+app.command("beat")(parts.beat)
+app.add_typer(db.app, name="db")
+app.add_typer(users.app, name="users")
+
+
+def main() -> None:
+    """Run the command line; a problem that the user can mend is told in a line, without a trace."""
+    try:
+        app()
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_input=False):
+            where = ".".join(str(part) for part in problem["loc"])
+            print(f"helix: {f'HELIX_{where.upper()}: ' if where else ''}{problem['msg']}", file=sys.stderr)
+        sys.exit(1)
+    except MissingSetting as error:
+        print(f"helix: {error}", file=sys.stderr)
+        sys.exit(1)

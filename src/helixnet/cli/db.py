@@ -1,0 +1,50 @@
+"""`helix db`: the database's migrations."""
+
+import asyncio
+import sys
+
+import typer
+
+from helixnet.cli.up import HomeOption, settings_for
+
+app = typer.Typer(no_args_is_help=True, help="Migrations.")
+
+
+@app.command()
+def upgrade(home: HomeOption = None) -> None:
+    """Bring the database to the newest migration."""
+    from helixnet import migrations, stack
+
+    async def run() -> None:
+        async with stack.database_url(settings_for(home)) as url:
+            await asyncio.to_thread(migrations.upgrade, url)
+
+    asyncio.run(run())
+    print("The database is at the newest migration.")
+
+
+@app.command()
+def init(home: HomeOption = None) -> None:
+    """Bring the database to the newest migration, and make the first accounts (in development)."""
+    from helixnet.cli import users
+
+    upgrade(home)
+    users.seed(home)
+
+
+@app.command()
+def check(home: HomeOption = None) -> None:
+    """Exit with 1 unless the database is what the code expects."""
+    from alembic.util import CommandError
+
+    from helixnet import migrations, stack
+
+    async def run() -> None:
+        async with stack.database_url(settings_for(home)) as url:
+            await asyncio.to_thread(migrations.check, url)
+
+    try:
+        asyncio.run(run())
+    except CommandError as error:
+        print(f"helix db check: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None

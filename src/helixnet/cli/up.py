@@ -1,0 +1,34 @@
+"""`helix up`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from helixnet.config import Settings
+
+HomeOption = Annotated[Path | None, typer.Option("--home", help="The folder of the embedded stack.")]
+
+
+def up(
+    home: HomeOption = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The web's port on 127.0.0.1.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="How many worker processes.")] = 2,
+    reload: Annotated[bool, typer.Option("--reload", help="Restart the web when the code changes.")] = False,
+) -> None:
+    """Run everything on this machine: PostgreSQL, Valkey, web, worker and beat."""
+    from helixnet import log, stack
+
+    settings = settings_for(home)
+    log.configure(settings)
+    try:
+        stack.up(settings, stack.Options(port, workers, reload))
+    except (stack.HomeInUse, stack.PortTaken, stack.StartFailed, stack.MissingServers, OSError) as error:
+        print(f"helix up: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+def settings_for(home: Path | None) -> Settings:
+    """The settings, with the home that the command line names."""
+    return Settings(home=home) if home else Settings()

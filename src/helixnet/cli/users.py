@@ -1,0 +1,66 @@
+"""`helix users`: accounts."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from helixnet.cli.up import HomeOption, settings_for
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+app = typer.Typer(no_args_is_help=True, help="Accounts.")
+
+T = TypeVar("T")
+
+
+@app.command()
+def seed(home: HomeOption = None) -> None:
+    """Make sure that the development accounts exist. In production this does nothing and says so."""
+    from helixnet.users import service
+
+    settings = settings_for(home)
+    # Without a database of its own setting, this is the embedded stack, and that is development unless told otherwise.
+    embedded = not settings.database_url.get_secret_value() and "HELIX_PROFILE" not in os.environ
+    if not (settings.development or embedded):
+        print("No accounts were made: the profile is production, which has no default passwords.")
+        return
+    _in_transaction(home, service.seed)
+
+
+@app.command("list")
+def list_users(
+    home: HomeOption = None, verbose: Annotated[bool, typer.Option("--verbose", help="With the roles.")] = False
+) -> None:
+    """List the e-mails of all accounts."""
+    from helixnet.users import service
+
+    async def read(session: "AsyncSession") -> list[str]:
+        users = await service.list_users(session)
+        return [f"{user.email} {user.role}" if verbose else user.email for user in users]
+
+    for line in _in_transaction(home, read):
+        print(line)
+
+
+def _in_transaction(home: Path | None, action: "Callable[[AsyncSession], Awaitable[T]]") -> T:
+    from helixnet import log, stack
+    from helixnet.db import Database
+
+    settings = settings_for(home)
+    log.configure(settings)
+
+    async def run() -> T:
+        async with stack.database_url(settings) as url:
+            database = Database(url, 1, "helix users")
+            try:
+                async with database.transaction() as session:
+                    return await action(session)
+            finally:
+                await database.close()
+
+    return asyncio.run(run())

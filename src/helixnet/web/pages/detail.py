@@ -1,0 +1,145 @@
+"""One job in full: its result, its files, its history, and what its owner may do with it."""
+
+from typing import Annotated, Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from helixnet.jobs import service as jobs
+from helixnet.jobs.schemas import EventView
+from helixnet.jobs.service import Reader
+from helixnet.jobs.states import FINAL, Status
+from helixnet.web.deps import Platform
+from helixnet.web.downloads import attachment
+from helixnet.web.pages.guard import SEE_OTHER, PageRoute, by_htmx
+from helixnet.web.pages.live import mark_now
+from helixnet.web.pages.render import page, pretty
+from helixnet.web.pages.visitor import CurrentVisitor, PageReader, TrustedVisitor, Visitor, keep_cookie
+from helixnet.web.state import State
+
+EVENTS = 200
+MOST_EVENTS = 2000
+# More than this of a result is no longer read but downloaded.
+SHOWN_CHARACTERS = 64 * 1024
+
+router = APIRouter(prefix="/jobs/{job_id}", route_class=PageRoute)
+
+
+@router.get("")
+async def show(
+    request: Request,
+    platform: Platform,
+    who: CurrentVisitor,
+    reader: PageReader,
+    job_id: UUID,
+    events: Annotated[int, Query(ge=1, le=MOST_EVENTS)] = EVENTS,
+) -> Response:
+    """The job's page; for the page's script, the part of it that changes."""
+    async with platform.database.transaction() as session:
+        mark = await mark_now(session)
+        part = await _part(session, platform, reader, job_id, events)
+    if by_htmx(request):
+        return page("parts/job.html", who=who, **part)
+    everyone = {"everyone": "true"} if reader.everyone else {}
+    live = "/live?" + urlencode({"job": str(job_id)} | everyone)
+    response = page("job.html", who=who, live=live, mark=str(mark), **part)
+    keep_cookie(response, platform.settings, who.token)
+    return response
+
+
+@router.post("/cancel")
+async def cancel(
+    request: Request, platform: Platform, who: TrustedVisitor, reader: PageReader, job_id: UUID
+) -> Response:
+    async with platform.database.transaction() as session:
+        job = await jobs.cancel(session, reader, job_id)
+    platform.tell(job.owner_id)
+    return await _again(request, platform, who, reader, job_id)
+
+
+@router.post("/retry")
+async def retry(
+    request: Request, platform: Platform, who: TrustedVisitor, reader: PageReader, job_id: UUID
+) -> Response:
+    async with platform.database.transaction() as session:
+        job = await jobs.retry(session, platform.registry, reader, job_id)
+    platform.tell(job.owner_id, job.queue)
+    return await _again(request, platform, who, reader, job_id)
+
+
+@router.post("/delete")
+async def delete(
+    request: Request, platform: Platform, _who: TrustedVisitor, reader: PageReader, job_id: UUID
+) -> Response:
+    async with platform.database.transaction() as session:
+        await jobs.delete(session, reader, job_id)
+    back = f"/{_suffix(reader)}"
+    if by_htmx(request):
+        return Response(status_code=200, headers={"HX-Redirect": back})
+    return RedirectResponse(back, SEE_OTHER)
+
+
+@router.get("/artifacts/{artifact_id}")
+async def download(
+    platform: Platform, _who: CurrentVisitor, reader: PageReader, job_id: UUID, artifact_id: UUID
+) -> Response:
+    """An input or output, as a file that no browser opens by itself."""
+    async with platform.database.transaction() as session:
+        found = await jobs.artifact(session, reader, job_id, artifact_id)
+    return await attachment(platform.blobs, found)
+
+
+async def _again(request: Request, platform: State, who: Visitor, reader: Reader, job_id: UUID) -> Response:
+    """The job as it is after a change."""
+    if not by_htmx(request):
+        return RedirectResponse(f"/jobs/{job_id}{_suffix(reader)}", SEE_OTHER)
+    async with platform.database.transaction() as session:
+        part = await _part(session, platform, reader, job_id, EVENTS)
+    return page("parts/job.html", who=who, **part)
+
+
+def _suffix(reader: Reader) -> str:
+    """What the addresses of a page carry on, so that an admin goes on seeing everybody's jobs."""
+    return "?everyone=true" if reader.everyone else ""
+
+
+async def _part(session: AsyncSession, platform: State, reader: Reader, job_id: UUID, events: int) -> dict[str, Any]:
+    job = await jobs.get(session, platform.blobs, reader, job_id, platform.settings.max_result_bytes)
+    history = await jobs.events(session, reader, job_id, 0, events)
+    result, cut = _shown(job.result_content)
+    return {
+        "job": job,
+        "suffix": _suffix(reader),
+        "result": result,
+        "result_cut": cut,
+        "artifacts": await jobs.list_artifacts(session, reader, job_id),
+        "events": _without_old_progress(history.items),
+        "events_asked": events,
+        "more_events": min(events * 2, MOST_EVENTS) if history.next_after and events < MOST_EVENTS else None,
+        "may_cancel": job.status not in FINAL and job.cancel_requested_at is None,
+        "may_retry": job.status in {Status.FAILED, Status.CANCELLED},
+        "may_delete": job.status in FINAL,
+    }
+
+
+def _shown(content: Any) -> tuple[str, bool]:
+    """The result as text, and whether a part of it was left out."""
+    if isinstance(content, dict) and content.get("truncated") is True and content.keys() == {
+        "truncated", "size", "preview",
+    }:  # fmt: skip
+        return str(content["preview"]), True
+    text = pretty(content)
+    return text[:SHOWN_CHARACTERS], len(text) > SHOWN_CHARACTERS
+
+
+def _without_old_progress(events: list[EventView]) -> list[EventView]:
+    """The history with each run of progress steps cut down to its last one."""
+    following = [*events[1:], None]
+    return [
+        event
+        for event, after in zip(events, following, strict=True)
+        if not (event.kind == "PROGRESS" and after is not None and after.kind == "PROGRESS")
+    ]

@@ -1,0 +1,103 @@
+"""Object storage, on a local folder and on a real S3 server."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from helixnet.blobs import BlobStore
+from helixnet.errors import NotFound, TooLarge
+
+pytestmark = pytest.mark.anyio
+
+PIECE = bytes(range(256)) * 256
+
+
+async def pieces(count: int, breaks: Exception | None = None) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield PIECE
+    if breaks is not None:
+        raise breaks
+
+
+async def test_what_is_put_comes_back_with_its_size_and_hash(blobs: BlobStore) -> None:
+    stored = await blobs.put("a/small", b"hello")
+
+    assert (stored.size, stored.sha256) == (5, hashlib.sha256(b"hello").hexdigest())
+    assert await blobs.get("a/small", 100) == b"hello"
+
+
+async def test_a_stream_of_many_parts_comes_back_the_same(blobs: BlobStore) -> None:
+    count = 20 * 1024 * 1024 // len(PIECE)
+
+    stored = await blobs.put("a/large", pieces(count))
+
+    digest, size = hashlib.sha256(), 0
+    async for piece in blobs.stream("a/large"):
+        digest.update(piece)
+        size += len(piece)
+    assert (size, digest.hexdigest()) == (stored.size, stored.sha256)
+    assert size == count * len(PIECE)
+
+
+async def test_an_empty_object_is_an_object(blobs: BlobStore) -> None:
+    assert (await blobs.put("a/empty", pieces(0))).size == 0
+    assert await blobs.get("a/empty", 10) == b""
+    assert await blobs.head("a/empty", 10) == (0, b"")
+
+
+async def test_a_source_that_breaks_leaves_no_object(blobs: BlobStore) -> None:
+    with pytest.raises(RuntimeError, match="cut"):
+        await blobs.put("b/broken", pieces(300, RuntimeError("cut")))
+
+    assert await blobs.keys("b/") == []
+
+
+async def test_a_source_over_the_limit_leaves_no_object(blobs: BlobStore) -> None:
+    with pytest.raises(TooLarge):
+        await blobs.put("b/large", pieces(100), limit=1_000_000)
+
+    assert await blobs.keys("b/") == []
+
+
+async def test_an_upload_that_is_cancelled_leaves_no_object(blobs: BlobStore) -> None:
+    begun = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield PIECE
+        begun.set()
+        await asyncio.Event().wait()
+
+    upload = asyncio.create_task(blobs.put("b/cancelled", endless()))
+    await begun.wait()
+    upload.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await upload
+
+    assert await blobs.keys("b/") == []
+
+
+async def test_a_missing_object_is_not_found(blobs: BlobStore) -> None:
+    with pytest.raises(NotFound):
+        await blobs.get("nowhere", 10)
+    with pytest.raises(NotFound):
+        await anext(blobs.stream("nowhere"))
+
+
+async def test_an_object_over_the_limit_is_not_read(blobs: BlobStore) -> None:
+    await blobs.put("c/object", b"x" * 100)
+
+    with pytest.raises(TooLarge):
+        await blobs.get("c/object", 99)
+    assert await blobs.head("c/object", 10) == (100, b"x" * 10)
+
+
+async def test_a_prefix_lists_its_own_objects_alone(blobs: BlobStore) -> None:
+    for key in ("d/1/a", "d/1/b/c", "d/10/a"):
+        await blobs.put(key, b"x")
+
+    assert sorted(await blobs.keys("d/1/")) == ["d/1/a", "d/1/b/c"]
+    await blobs.delete(["d/1/a", "d/1/b/c", "d/gone"])
+    assert await blobs.keys("d/1/") == []
+    assert await blobs.keys("d/10/") == ["d/10/a"]

@@ -1,0 +1,103 @@
+"""The ledger at work: a database of its own for each test, and words for what happens in it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+import uuid_utils.compat as uuids
+
+from helixnet.db import Database
+from helixnet.jobs.models import Job
+from helixnet.jobs.states import Status
+from helixnet.jobs.store import leases, reading, transitions
+from helixnet.jobs.store.transitions import ClaimedJob, GivenUp, NewJob
+
+LEASE = timedelta(seconds=15)
+
+
+@dataclass
+class Ledger:
+    """Transitions, each in a transaction of its own, as the product makes them."""
+
+    database: Database
+    owner: UUID = field(default_factory=uuids.uuid7)
+
+    async def submit(self, **changes: Any) -> UUID:
+        values: dict[str, Any] = {
+            "id": uuids.uuid7(),
+            "owner_id": self.owner,
+            "processor": "core.echo",
+            "params": {},
+            "payload": {},
+            "queue": "default",
+            "priority": 4,
+            "max_attempts": 3,
+            "time_limit": timedelta(minutes=5),
+            "available_at": None,
+        }
+        job = NewJob(**(values | changes))
+        async with self.database.transaction() as session:
+            await transitions.submit(session, job)
+        return job.id
+
+    async def worker(self, node: str = "here", pid: int = 1) -> UUID:
+        worker_id = uuids.uuid7()
+        async with self.database.transaction() as session:
+            await leases.register(session, worker_id, node, "host", pid, ["default"])
+        return worker_id
+
+    async def claim(self, worker_id: UUID, queue: str = "default", limit: int = 1) -> list[ClaimedJob]:
+        async with self.database.transaction() as session:
+            return await transitions.claim(session, worker_id, queue, limit)
+
+    async def finish(self, job_id: UUID, attempt: int, status: Status = Status.COMPLETED, **more: Any) -> bool:
+        async with self.database.transaction() as session:
+            return await transitions.finish(session, job_id, attempt, status, **more)
+
+    async def retry_later(self, job_id: UUID, attempt: int, seconds: float = 0) -> bool:
+        async with self.database.transaction() as session:
+            error = {"kind": "bug", "message": "broken"}
+            delay = timedelta(seconds=seconds)
+            return await transitions.retry_later(session, job_id, attempt, delay, "attempt failed", error)
+
+    async def hand_back(self, job_id: UUID, attempt: int) -> bool:
+        async with self.database.transaction() as session:
+            return await transitions.hand_back(session, job_id, attempt, "worker shutting down")
+
+    async def cancel(self, job_id: UUID) -> Status | None:
+        async with self.database.transaction() as session:
+            return await transitions.cancel(session, job_id)
+
+    async def retry(self, job_id: UUID) -> bool:
+        async with self.database.transaction() as session:
+            return await transitions.retry(session, job_id, 3)
+
+    async def reap(self, lease: timedelta = LEASE, grace: timedelta = LEASE) -> list[GivenUp]:
+        async with self.database.transaction() as session:
+            return list(await transitions.reap(session, lease, grace, 100))
+
+    async def heartbeat(self, worker_id: UUID) -> list[UUID] | None:
+        async with self.database.transaction() as session:
+            return await leases.heartbeat(session, worker_id)
+
+    async def leave(self, worker_id: UUID) -> None:
+        async with self.database.transaction() as session:
+            await leases.leave(session, worker_id)
+
+    async def job(self, job_id: UUID) -> Job:
+        async with self.database.transaction() as session:
+            job = await reading.get(session, job_id, None)
+        assert job is not None
+        return job
+
+    async def kinds(self, job_id: UUID) -> list[str]:
+        async with self.database.transaction() as session:
+            return [event.kind for event in await reading.events(session, job_id, 0, 1000)]
+
+
+@pytest.fixture
+async def ledger(database: Database) -> AsyncIterator[Ledger]:
+    yield Ledger(database)
