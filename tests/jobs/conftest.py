@@ -1,6 +1,5 @@
 """The ledger at work: a database of its own for each test, and words for what happens in it."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -99,5 +98,5 @@ class Ledger:
 
 
 @pytest.fixture
-async def ledger(database: Database) -> AsyncIterator[Ledger]:
-    yield Ledger(database)
+async def ledger(database: Database) -> Ledger:
+    return Ledger(database)

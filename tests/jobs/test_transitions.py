@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from itertools import chain, pairwise
 
 import pytest
 from sqlalchemy import text
@@ -85,7 +86,7 @@ async def test_many_workers_claim_each_job_exactly_once(ledger: Ledger) -> None:
 
     taken = await asyncio.gather(*(drain(worker) for worker in workers))
 
-    assert sorted(sum(taken, []), key=str) == sorted(ids, key=str)
+    assert sorted(chain(*taken), key=str) == sorted(ids, key=str)
 
 
 async def test_a_finished_job_keeps_its_result_and_its_end(ledger: Ledger) -> None:
@@ -189,7 +190,7 @@ async def test_the_reaper_leaves_the_living_alone(ledger: Ledger) -> None:
     assert await ledger.heartbeat(worker) == []
 
 
-async def test_the_reaper_takes_the_jobs_of_a_silent_worker(ledger: Ledger, started_before_a_lease: None) -> None:
+async def test_the_reaper_takes_the_jobs_of_a_silent_worker(ledger: Ledger) -> None:
     job_id = await ledger.submit()
     worker = await ledger.worker()
     await ledger.claim(worker)
@@ -247,7 +248,8 @@ async def test_two_reapers_take_each_lost_job_once(ledger: Ledger) -> None:
 
     both = await asyncio.gather(ledger.reap(), ledger.reap())
 
-    assert len({job.id for job in sum(both, [])}) == len(sum(both, [])) == 20
+    taken = list(chain(*both))
+    assert len({job.id for job in taken}) == len(taken) == 20
 
 
 async def test_a_failed_job_is_retried_by_its_user_with_fresh_attempts(ledger: Ledger) -> None:
@@ -303,5 +305,5 @@ async def test_every_change_of_state_in_the_log_is_one_that_the_machine_allows(l
     await ledger.cancel(job_id)
 
     kinds = [Status(kind) for kind in await ledger.kinds(job_id)]
-    assert all(after in TRANSITIONS[before] for before, after in zip(kinds, kinds[1:], strict=False))
+    assert all(after in TRANSITIONS[before] for before, after in pairwise(kinds))
     assert kinds[-1] is Status.CANCELLED

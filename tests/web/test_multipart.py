@@ -28,7 +28,9 @@ async def in_pieces(body: bytes, size: int) -> AsyncIterator[bytes]:
 
 async def read(body: bytes, size: int = 7) -> list[tuple[str, str | None, bytes]]:
     form = MultipartForm(CONTENT_TYPE, in_pieces(body, size))
-    return [(part.name, part.filename, b"".join([piece async for piece in part.stream()])) async for part in form.parts()]
+    return [
+        (part.name, part.filename, b"".join([piece async for piece in part.stream()])) async for part in form.parts()
+    ]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 16, 61, 10_000])

@@ -173,7 +173,7 @@ def _damaged_utf8(content: bytes, encoding: str) -> Decoded | None:
 
 
 def _legacy(content: bytes) -> Decoded | None:
-    from charset_normalizer import from_bytes
+    from charset_normalizer import from_bytes  # here: 70 ms that only texts in old encodings have to pay
 
     sample = _telling_lines(content)
     found = [encoding for match in from_bytes(sample, cp_isolation=list(_ENCODINGS)) for encoding in _names(match)]

@@ -110,7 +110,7 @@ def form_processors(registry: Registry) -> list[Processor]:
     return [
         processor
         for processor in registry
-        if FORM_INPUTS <= processor.inputs.keys()
+        if processor.inputs.keys() >= FORM_INPUTS
         and {role for role, about in processor.inputs.items() if about.required} <= FORM_INPUTS
     ]
 

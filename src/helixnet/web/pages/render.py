@@ -31,7 +31,7 @@ HEADERS: Mapping[str, str] = {
 }
 
 
-def page(template: str, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any) -> HTMLResponse:
+def page(template: str, status: int = 200, headers: Mapping[str, str] | None = None, /, **values: Any) -> HTMLResponse:
     """The template, filled with `values`, as an answer."""
     return HTMLResponse(_environment().get_template(template).render(values), status, dict(headers or {}))
 
@@ -65,8 +65,8 @@ def moment(at: datetime) -> str:
 def took(start: datetime, end: datetime) -> str:
     """How long something lasted: `0.42 s`, `3 min 5 s`, `2 h 10 min`."""
     seconds = max((end - start).total_seconds(), 0.0)
-    if seconds < 60:  # noqa: PLR2004 - the units of time
-        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

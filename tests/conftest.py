@@ -1,0 +1,307 @@
+"""Real servers for the tests: a PostgreSQL for each process of the suite, S3, and a whole HelixNet on demand."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+import httpx2
+import psutil
+import psycopg
+import pytest
+import uuid_utils.compat as uuids
+
+from helixnet import migrations
+from helixnet.blobs import BlobStore
+from helixnet.client import Client
+from helixnet.config import Settings
+from helixnet.db import Database
+from helixnet.stack.home import Home
+from helixnet.stack.servers import Postgres, Valkey
+
+START_SECONDS = 60
+TEMPLATE = "helix_template"
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
+    """Look at a condition until it holds; fails the test after `seconds`."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail(f"after {seconds:g} s still not: {what}")
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running(server: Postgres | Valkey) -> Iterator[None]:
+    """A server's process, from its first answer to its end."""
+    process = subprocess.Popen(server.command(), cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(server.answers, f"{type(server).__name__} answers", START_SECONDS)
+        yield
+    finally:
+        process.send_signal(server.stop_signal)
+        process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """A private folder with a short path: unix sockets allow no long one."""
+    path = Path(tempfile.mkdtemp(prefix="helix-test-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(folder: Path) -> Iterator[Postgres]:
+    """A PostgreSQL with a migrated database to copy for each test."""
+    sockets = folder / "pg"
+    sockets.mkdir(mode=0o700)
+    server = Postgres(folder / "data", sockets, durable=False)
+    server.initialize()
+    with running(server):
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {TEMPLATE}")
+        migrations.upgrade(server.url_of(TEMPLATE))
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey(folder: Path) -> Iterator[Valkey]:
+    sockets = folder / "vk"
+    sockets.mkdir(mode=0o700)
+    server = Valkey(sockets)
+    with running(server):
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres: Postgres) -> Iterator[str]:
+    """A database of the test's own, with every table and no row."""
+    name = f"t_{uuids.uuid7().hex}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        yield postgres.url_of(name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, 10, "test")
+    yield database
+    await database.close()
+
+
+@dataclass
+class Stack:
+    """A HelixNet as `helix up` runs it, in a home of its own."""
+
+    home: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    port: int = field(default_factory=free_port)
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    @property
+    def log_file(self) -> Path:
+        return self.home.with_name(self.home.name + ".log")
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "helixnet", "up", "--home", str(self.home), "--port", str(self.port)]
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("HELIX_")}
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, *self.arguments], env=clean | self.environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        process = self.process
+        wait_until(lambda: "HelixNet is ready at" in self.log or process.poll() is not None, "ready", START_SECONDS)
+        assert process.poll() is None, self.log
+
+    def stop(self) -> int:
+        """End it as Ctrl-C does; answers the exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(20)
+
+    def part(self, name: str) -> psutil.Process:
+        """The main process of a part: web, worker, beat, postgres or valkey."""
+        assert self.process is not None
+        marks = {"postgres": "pginstall/bin/postgres", "valkey": "valkey-server"}
+        for child in psutil.Process(self.process.pid).children():
+            words = child.cmdline()
+            mark = marks.get(name)
+            if (mark and any(mark in word for word in words)) or words[2:4] == ["helixnet", name]:
+                return child
+        raise LookupError(f"{name} does not run")
+
+    def kill(self, name: str) -> None:
+        """SIGKILL a part's main process, and wait until it is gone."""
+        process = self.part(name)
+        process.kill()
+        wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, f"{name} is dead")
+
+    def serves_again(self, old: int) -> bool:
+        """Whether the web answers as another process than the `old` one."""
+        try:
+            return self.part("web").pid != old and self.is_ready()
+        except LookupError:
+            return False
+
+    def is_ready(self) -> bool:
+        try:
+            return httpx2.get(f"{self.url}/readyz", timeout=5).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    @contextmanager
+    def frozen_supervisor(self) -> Iterator[None]:
+        """While the block runs, nothing that dies is started again."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+    def sql(self, statement: str, *values: object) -> list[tuple[object, ...]]:
+        """Ask the stack's own database."""
+        state = Home(self.home).read_state()
+        assert state is not None
+        with psycopg.connect(state["HELIX_DATABASE_URL"]) as connection:
+            cursor = connection.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def worker_of(self, job_id: UUID) -> int:
+        """The pid of the worker process that holds a job."""
+        rows = self.sql(
+            "SELECT workers.pid FROM jobs JOIN workers ON workers.id = worker_id WHERE jobs.id = %s", job_id
+        )
+        assert isinstance(rows[0][0], int)
+        return rows[0][0]
+
+    def client(self, email: str = "demo@helix.net", password: str = "demo") -> Client:
+        client = Client(self.url)
+        client.sign_in(email, password)
+        return client
+
+    def http(self, client: Client) -> httpx2.Client:
+        """Plain HTTP with the client's token."""
+        return httpx2.Client(
+            base_url=self.url, headers={"Authorization": client._http.headers["Authorization"]}, timeout=30
+        )
+
+    def send_half_an_upload(self, client: Client) -> None:
+        """Begin an upload, and hang up in the middle of its first file."""
+        token = client._http.headers["Authorization"]
+        head = (
+            "POST /api/v1/jobs/upload HTTP/1.1\r\nHost: helix\r\nContent-Length: 9000000\r\n"
+            f"Authorization: {token}\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n"
+            '--b\r\nContent-Disposition: form-data; name="content_key"; filename="a"\r\n\r\n'
+        )
+        with socket.create_connection(("127.0.0.1", self.port)) as connection:
+            connection.sendall(head.encode() + b"x" * 2_000_000)
+
+
+@pytest.fixture(scope="session")
+def stack(folder: Path) -> Iterator[Stack]:
+    """One HelixNet for all tests of this process that only use it."""
+    stack = Stack(folder / "shared")
+    stack.start()
+    yield stack
+    assert stack.stop() == 0, stack.log
+
+
+@pytest.fixture
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A HelixNet for a test that harms it. A worker is taken for lost after three seconds."""
+    folder = Path(tempfile.mkdtemp(prefix="helix-own-"))
+    stack = Stack(folder / "home", {"HELIX_LEASE_SECONDS": "3"})
+    stack.start()
+    yield stack
+    code = stack.stop()
+    log = stack.log
+    shutil.rmtree(folder, ignore_errors=True)
+    assert code == 0, log
+
+
+@pytest.fixture(params=["folder", "s3"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
+    """An object store, once on a folder and once on a real S3 server."""
+    if request.param == "folder":
+        return BlobStore(Settings(storage_url=f"file://{tmp_path}/objects"))
+    s3: S3Server = request.getfixturevalue("s3")
+    return BlobStore(s3.settings(f"t-{uuids.uuid7().hex}"))
+
+
+@dataclass
+class S3Server:
+    """SeaweedFS with one bucket; each test has a prefix of its own in it."""
+
+    port: int
+    bucket: str = "helix"
+
+    def settings(self, prefix: str) -> Settings:
+        return Settings.model_validate(
+            {
+                "storage_url": f"s3://{self.bucket}/{prefix}",
+                "storage_endpoint": f"http://127.0.0.1:{self.port}",
+                "storage_access_key": "any",
+                "storage_secret_key": "any",
+            }
+        )
+
+
+@pytest.fixture(scope="session")
+def s3(folder: Path) -> Iterator[S3Server]:
+    server = S3Server(free_port())
+    weed = Path(sys.executable).with_name("weed")
+    data = folder / "s3"
+    data.mkdir()
+    ports = {name: str(free_port()) for name in ("master.port", "volume.port", "filer.port")}
+    command = [str(weed), "server", "-ip=127.0.0.1", f"-dir={data}", "-s3", f"-s3.port={server.port}"]
+    command += ["-master.volumeSizeLimitMB=64", *(f"-{name}={port}" for name, port in ports.items())]
+    command += [f"-{part}.port.grpc={free_port()}" for part in ("master", "volume", "filer", "s3")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=data)
+    bucket = f"http://127.0.0.1:{server.port}/{server.bucket}"
+
+    def bucket_is_made() -> bool:
+        try:
+            return httpx2.put(bucket, timeout=5).status_code in (200, 409)
+        except httpx2.TransportError:
+            return False
+
+    try:
+        wait_until(bucket_is_made, "SeaweedFS has its bucket", START_SECONDS)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(20)
