@@ -41,6 +41,14 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 30) 
         time.sleep(0.02)
 
 
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process still does anything; one that waits for its parent to notice its end does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -122,6 +130,7 @@ class Stack:
     arguments: tuple[str, ...] = ()
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
+    clients: dict[str, Client] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -129,7 +138,7 @@ class Stack:
 
     @property
     def log(self) -> str:
-        return self.log_file.read_text(errors="replace")
+        return self.log_file.read_bytes().decode("utf-8", "replace")
 
     @property
     def log_file(self) -> Path:
@@ -139,16 +148,23 @@ class Stack:
         command = [sys.executable, "-m", "helixnet", "up", "--home", str(self.home), "--port", str(self.port)]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("HELIX_")}
         with self.log_file.open("ab") as log:
+            said = log.tell()
             self.process = subprocess.Popen(
                 [*command, *self.arguments], env=clean | self.environment, stdout=log, stderr=subprocess.STDOUT
             )
         process = self.process
-        wait_until(lambda: "HelixNet is ready at" in self.log or process.poll() is not None, "ready", START_SECONDS)
+
+        def is_ready_or_over() -> bool:
+            return b"HelixNet is ready at" in self.log_file.read_bytes()[said:] or process.poll() is not None
+
+        wait_until(is_ready_or_over, "ready", START_SECONDS)
         assert process.poll() is None, self.log
 
     def stop(self) -> int:
         """End it as Ctrl-C does; answers the exit code."""
         assert self.process is not None
+        while self.clients:
+            self.clients.popitem()[1].close()
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(20)
 
@@ -157,7 +173,7 @@ class Stack:
         assert self.process is not None
         marks = {"postgres": "pginstall/bin/postgres", "valkey": "valkey-server"}
         for child in psutil.Process(self.process.pid).children():
-            words = child.cmdline()
+            words = child.cmdline() if is_alive(child) else []
             mark = marks.get(name)
             if (mark and any(mark in word for word in words)) or words[2:4] == ["helixnet", name]:
                 return child
@@ -167,12 +183,12 @@ class Stack:
         """SIGKILL a part's main process, and wait until it is gone."""
         process = self.part(name)
         process.kill()
-        wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, f"{name} is dead")
+        wait_until(lambda: not is_alive(process), f"{name} is dead")
 
-    def serves_again(self, old: int) -> bool:
-        """Whether the web answers as another process than the `old` one."""
+    def is_back(self, name: str, old: int) -> bool:
+        """Whether a part runs as another process than the `old` one, and the whole is ready."""
         try:
-            return self.part("web").pid != old and self.is_ready()
+            return self.part(name).pid != old and self.is_ready()
         except LookupError:
             return False
 
@@ -209,15 +225,15 @@ class Stack:
         return rows[0][0]
 
     def client(self, email: str = "demo@helix.net", password: str = "demo") -> Client:
-        client = Client(self.url)
-        client.sign_in(email, password)
-        return client
+        """A client that is signed in; one for each account, closed when the stack stops."""
+        if email not in self.clients:
+            self.clients[email] = Client(self.url)
+            self.clients[email].sign_in(email, password)
+        return self.clients[email]
 
     def http(self, client: Client) -> httpx2.Client:
-        """Plain HTTP with the client's token."""
-        return httpx2.Client(
-            base_url=self.url, headers={"Authorization": client._http.headers["Authorization"]}, timeout=30
-        )
+        """Plain HTTP on the client's connection, with its token."""
+        return client._http
 
     def send_half_an_upload(self, client: Client) -> None:
         """Begin an upload, and hang up in the middle of its first file."""
@@ -240,9 +256,9 @@ def stack(folder: Path) -> Iterator[Stack]:
     assert stack.stop() == 0, stack.log
 
 
-@pytest.fixture
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A HelixNet for a test that harms it. A worker is taken for lost after three seconds."""
+@pytest.fixture(scope="module")
+def own_stack() -> Iterator[Stack]:
+    """A HelixNet for tests that harm it and wait until it has healed. A worker is taken for lost after 3 s."""
     folder = Path(tempfile.mkdtemp(prefix="helix-own-"))
     stack = Stack(folder / "home", {"HELIX_LEASE_SECONDS": "3"})
     stack.start()

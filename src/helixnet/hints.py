@@ -71,7 +71,9 @@ class Hints:
 
 def _connect(url: str, timeout: float | None) -> "Redis":
     # Only connections over TCP know of connecting slowly, and of keeping alive.
-    tcp: dict[str, Any] = {} if url.startswith("unix") else {"socket_connect_timeout": TIMEOUT_SECONDS, "socket_keepalive": True}
+    tcp: dict[str, Any] = (
+        {} if url.startswith("unix") else {"socket_connect_timeout": TIMEOUT_SECONDS, "socket_keepalive": True}
+    )
     return Redis.from_url(
         url, socket_timeout=timeout, health_check_interval=0 if timeout else 15, decode_responses=True, **tcp
     )

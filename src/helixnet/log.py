@@ -90,7 +90,9 @@ def _line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     when = event.pop("timestamp", "")
     message = str(event.pop("event", ""))
     trace = event.pop("exception", "")
-    fields = " ".join(f"{key}={_plain(value)}" for key, value in event.items() if not key.startswith("_") and key != "color_message")
+    fields = " ".join(
+        f"{key}={_plain(value)}" for key, value in event.items() if not key.startswith("_") and key != "color_message"
+    )
     line = f"[{name}][{level}] {when} {message}".translate(CONTROL) + (f"  {fields}" if fields else "")
     return f"{line}\n{trace}" if trace else line
 

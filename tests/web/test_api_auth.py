@@ -24,8 +24,8 @@ def test_the_email_is_found_however_it_is_spelled(stack: Stack) -> None:
     [("demo@helix.net", "Demo"), ("nobody@helix.net", "demo"), ("demo", "demo"), ("demo@helix.net", "x" * 5000)],
 )
 def test_a_wrong_sign_in_says_the_same_whatever_was_wrong(stack: Stack, email: str, password: str) -> None:
-    with pytest.raises(ProblemError) as caught:
-        Client(stack.url).sign_in(email, password)
+    with Client(stack.url) as stranger, pytest.raises(ProblemError) as caught:
+        stranger.sign_in(email, password)
 
     assert (caught.value.status, caught.value.detail) == (401, "The e-mail or the password is wrong.")
 

@@ -10,9 +10,9 @@ import pytest
 
 from helixnet.client import Client
 from helixnet.jobs.schemas import JobView
-from tests.conftest import Stack, wait_until
+from tests.conftest import Stack, is_alive, wait_until
 
-pytestmark = pytest.mark.drill
+pytestmark = [pytest.mark.drill, pytest.mark.xdist_group("drills")]
 
 STATES = {"PENDING", "IN_PROGRESS", "COMPLETED", "FAILED", "CANCELLED"}
 
@@ -58,18 +58,19 @@ def test_a_killed_worker_costs_an_attempt_and_no_job(own_stack: Stack) -> None:
     own_stack.kill("worker")
 
     assert_completed_once(helix, helix.wait(job_id, 40), attempt=2)
-    assert not any(child.is_running() for child in children), "no child outlives its worker"
+    assert not any(is_alive(child) for child in children), "no child outlives its worker"
     assert "worker ended: starting it again" in own_stack.log
 
 
 def test_a_killed_beat_costs_nothing(own_stack: Stack) -> None:
     helix = own_stack.client()
     job_id = start_sleeping(helix)
+    old = own_stack.part("beat").pid
 
     own_stack.kill("beat")
 
     assert_completed_once(helix, helix.wait(job_id, 40), attempt=1)
-    wait_until(lambda: own_stack.part("beat"), "beat is back")
+    wait_until(lambda: own_stack.is_back("beat", old), "beat is back")
 
 
 def test_a_killed_web_costs_nothing_but_its_answers(own_stack: Stack) -> None:
@@ -79,7 +80,7 @@ def test_a_killed_web_costs_nothing_but_its_answers(own_stack: Stack) -> None:
 
     own_stack.kill("web")
 
-    wait_until(lambda: own_stack.serves_again(old), "the web is back")
+    wait_until(lambda: own_stack.is_back("web", old), "the web is back")
     assert_completed_once(helix, helix.wait(job_id, 40), attempt=1)
 
 
@@ -120,7 +121,7 @@ def test_a_killed_postgres_loses_nothing_that_was_accepted(own_stack: Stack) -> 
 
     own_stack.kill("postgres")
 
-    wait_until(lambda: own_stack.part("postgres").pid != old and own_stack.is_ready(), "everything is back", 60)
+    wait_until(lambda: own_stack.is_back("postgres", old), "everything is back", 60)
     for number, job_id in enumerate(accepted):
         job = helix.wait(job_id, 60)
         assert (job.status, job.result_content) == ("COMPLETED", {"message": str(number)})
@@ -165,7 +166,7 @@ def test_stopping_leaves_no_process_and_hands_running_work_back(own_stack: Stack
     code = own_stack.stop()
 
     took = time.monotonic() - before
-    wait_until(lambda: not any(process.is_running() for process in everyone), "everyone is gone", 2)
+    wait_until(lambda: not any(is_alive(process) for process in everyone), "everyone is gone", 2)
     assert (code, took < 15) == (0, True)
     own_stack.start()
     kinds = states(own_stack.client(), job_id)
@@ -180,6 +181,6 @@ def test_nothing_outlives_a_killed_supervisor(own_stack: Stack) -> None:
     os.kill(own_stack.process.pid, signal.SIGKILL)
     own_stack.process.wait()
 
-    wait_until(lambda: not any(process.is_running() for process in everyone), "everyone is gone", 20)
+    wait_until(lambda: not any(is_alive(process) for process in everyone), "everyone is gone", 20)
     own_stack.start()
     assert own_stack.is_ready()

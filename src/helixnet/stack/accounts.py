@@ -33,6 +33,8 @@ class Account:
             raise FileNotFoundError("as root, HelixNet needs `setpriv` (of util-linux) to start PostgreSQL")
         rights = ["--inh-caps=-all,+dac_override", "--ambient-caps=+dac_override", "--bounding-set=-all,+dac_override"]
         identity = [f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups", "--no-new-privs"]
+        # The kernel forgets at a change of account whom a process wanted to die with: it is said once more.
+        identity += ["--pdeathsig", "INT"]
         return [setpriv, *identity, *rights, *command]
 
 

@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 from celery import signals
-from celery.exceptions import SecurityWarning
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from helixnet import log
 from helixnet.broker import TASK, Ringer, create_app
@@ -24,6 +24,8 @@ def run_worker(settings: Settings, concurrency: int) -> None:
     log.configure(settings)
     # Celery warns root of pickled messages; ours are JSON and carry nothing but the name of a queue.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    # And it warns of tasks that go on when the broker is lost, which is what jobs are meant to do here.
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
     app = create_app(settings)
     processors = registry.load(development=settings.development)
     # One byte, shared with the children that are forked later: not zero means "stop claiming".

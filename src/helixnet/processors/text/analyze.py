@@ -22,7 +22,7 @@ from helixnet.processors.text.results import (
 )
 from helixnet.processors.text.summary import summarise
 
-LARGEST_CONTENT = 64 * 1024 * 1024
+LARGEST_CONTENT = 32 * 1024 * 1024
 LARGEST_CONTEXT = 1024 * 1024
 LONGEST_QUESTION = 2000
 """Characters of a question that the result repeats."""
@@ -36,13 +36,13 @@ OTHER_CHARACTERS_A_MINUTE = 255
 async def analyze(context: JobContext, params: AnalyzeParams) -> Analysis | None:
     """Analyse the text under `content_key` for the reader whose questions are under `context_key`, if given.
 
-    Raises Reject if either file is no text, or is too large: over 64 MiB, and over 1 MiB for the questions.
+    Raises Reject if either file is no text, or is too large: over 32 MiB, and over 1 MiB for the questions.
     """
     await context.progress(0.02, "Reading the text")
     raw = await _read(context, "content_key", LARGEST_CONTENT, "text")
     content = await asyncio.to_thread(decode, raw, "text")
     size = len(raw)
-    del raw  # up to 64 MiB
+    del raw  # up to 32 MiB
     asked_text = await _context_text(context)
 
     if not await _goes_on(context, 0.15, "Counting words and telling the language"):

@@ -15,6 +15,8 @@ CHARACTERS_PER_FLAW = 20
 """Well-formed multi-byte characters for each broken byte, from which a file counts as damaged UTF-8."""
 LATIN_SHARE = 0.3
 """The share of accented letters that a text in Latin letters stays under."""
+FEWEST_BYTES = 24
+"""With less than that nothing can be told: Latin letters are taken to be in the most usual encoding."""
 
 _SIGNATURES = (
     (b"%PDF-", "a PDF document"),
@@ -178,10 +180,10 @@ def _legacy(content: bytes) -> Decoded | None:
     sample = _telling_lines(content)
     found = [encoding for match in from_bytes(sample, cp_isolation=list(_ENCODINGS)) for encoding in _names(match)]
     if sum(byte >= 0x80 for byte in sample) < LATIN_SHARE * len(sample):
-        found.append("cp1252")
+        found = ["cp1252"] if len(sample) < FEWEST_BYTES else [*found, "cp1252"]
     # Near-equal answers are common (French reads well enough as Baltic): let the language decide between them.
     readings = [(likeness(sample.decode(encoding, errors="ignore")), encoding) for encoding in found]
-    readings.sort(key=lambda reading: (-round(reading[0], 2), _ENCODINGS.index(reading[1])))
+    readings.sort(key=lambda reading: (-round(reading[0] * 25), _ENCODINGS.index(reading[1])))
     for _, encoding in readings:
         try:
             return Decoded(content.decode(encoding), encoding, bom=False)

@@ -7,22 +7,27 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
+from helixnet.processors.base import Reject
 from helixnet.processors.text.language import Language, detect, stem_all, stop_words
 from helixnet.processors.text.words import Words, bare, find_words
 
 LONGEST_SENTENCE = 600
 """Characters; what runs on longer is cut at a space, so that one endless sentence can't become the whole answer."""
+MOST_SPELLINGS = 1_000_000
+MOST_SENTENCES = 1_000_000
 LONG_LINE = 100
 """The mean length of a line, in characters, from which lines are paragraphs where no blank line parts any."""
 
 _LINE_END = r"(?:\r\n?+|\n)"
-# Possessive quantifiers and the looks behind keep these linear: a run of marks is tried once, not from each of them.
+# Possessive quantifiers, and branches that take a whole run of marks whether it ends a sentence or not (that is asked
+# afterwards): nothing is tried twice, so no text makes these slow.
 _PARAGRAPH_END = re.compile(rf"{_LINE_END}[^\S\r\n]*+{_LINE_END}\s*+|[\x00\f\u2029]\s*+")
 _LINE = re.compile(rf"{_LINE_END}\s*+|[\x00\f\u2029]\s*+")
 _SENTENCE_END = re.compile(
-    r"(?<![.!?…])(?P<stop>[.!?…\u061f\u06d4\u0589\u1362\u0964\u0965\u17d4\u104b]++)[\"'”’»)\]]*+(?=\s)"
-    r"|(?<![。！？｡])[。！？｡]++(?:(?![」』）”’])|[」』）”’]++(?=\s|$))"  # not in the midst of a sentence that quotes
+    r"(?P<stop>[.!?…\u061f\u06d4\u0589\u1362\u0964\u0965\u17d4\u104b]++)[\"'”’»)\]]*+"
+    r"|[。！？｡]++(?P<quote>[」』）”’]*+)"
     r"|(?:\r\n?+|\n)(?=[^\S\r\n]*+(?:[-*•–—#>|]|\d{1,3}[.)])\s)"  # the next item of a list, a heading
 )
 _ABBREVIATION = re.compile(
@@ -32,6 +37,9 @@ _ABBREVIATION = re.compile(
 )
 _NUMBERED = re.compile(r"(?:^|[\s(\[])(?:nos?|nr|vol|pp?|figs?|abb|bd|art|ch|sec|núm|pág)$", re.IGNORECASE)
 _CASED_START = re.compile(r"\s*+[\"'“‘«(\[]*+([^\W\d_])")
+# Of single characters only Han ones carry a meaning, and of these not the ones that Chinese writes its grammar with.
+_HAN = re.compile("[\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_FUNCTION_CHARACTERS = frozenset("的了是在和与與或不我你他她它这這那有也就都而及着為为把被对對从從到由个個们們吗嗎呢吧")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +55,18 @@ class Sentence:
 
 
 class Document:
-    """A text with all that is known of it."""
+    """A text with all that is known of it; raises Reject for one that would take gigabytes of memory."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.words: Words = find_words(text)
+        self.words: Words = find_words(text, MOST_SPELLINGS)
+        if len(self.words.vocabulary) > MOST_SPELLINGS:
+            raise _too_much(f"{MOST_SPELLINGS:,} different words: it looks like data, not like something to read")
         self.frequencies: Counter[int] = Counter(self.words.ids)
         self.sentence_count = 0
-        self.sentences: list[Sentence] = list(self._find_sentences())
+        self.sentences: list[Sentence] = list(islice(self._find_sentences(), MOST_SENTENCES + 1))
+        if len(self.sentences) > MOST_SENTENCES:
+            raise _too_much(f"{MOST_SENTENCES:,} sentences, more than can be analysed at once")
         self.language: Language = detect(text)
 
     @property
@@ -68,10 +80,10 @@ class Document:
 
     @cached_property
     def stop(self) -> bytearray:
-        """For each spelling whether it says little: a function word, a number, a lone letter."""
+        """For each spelling whether it says little: a function word, a number, a lone letter, a lone syllable."""
         stops = stop_words(self.language.code)
         return bytearray(
-            says_little(word, stops) or bool(unspaced and "\u3041" <= word[0] <= "\u309f")  # grammar is in Hiragana
+            word[0] in _FUNCTION_CHARACTERS or not _HAN.match(word) if unspaced else says_little(word, stops)
             for word, unspaced in zip(self.words.vocabulary, self.words.unspaced, strict=True)
         )
 
@@ -106,7 +118,7 @@ class Document:
         for number, (begin, stop) in enumerate(_paragraphs(self.text)):
             at = begin
             for match in _SENTENCE_END.finditer(self.text, begin, stop):
-                if match["stop"] and not self._ends_sentence(match, at):
+                if match.end() < stop and not self._ends_sentence(match, at):
                     continue
                 yield number, *_strip(self.text, at, match.end())
                 at = match.end()
@@ -114,14 +126,20 @@ class Document:
                 yield number, *_strip(self.text, at, stop)
 
     def _ends_sentence(self, match: "re.Match[str]", at: int) -> bool:
-        following = _CASED_START.match(self.text, match.end(), match.end() + 64)
+        text, marks = self.text, match["stop"]
+        if not marks:
+            # A closing bracket in the midst of a sentence: she said "Stop!" and went on.
+            return not match["quote"] or text[match.end()].isspace()
+        if not text[match.end()].isspace():
+            return False
+        following = _CASED_START.match(text, match.end(), match.end() + 64)
         if following and following[1].islower():
             return False
-        before = self.text[max(at, match.start() - 8) : match.start()]
-        if match["stop"] != ".":
+        if marks != ".":
             return True
+        before = text[max(at, match.start() - 8) : match.start()]
         if _NUMBERED.search(before):
-            return not self.text[match.end() : match.end() + 2].strip().isdigit()
+            return not text[match.end() : match.end() + 2].strip().isdigit()
         return not _ABBREVIATION.search(before)
 
     def _cut(self, start: int, end: int, first: int, last: int, paragraph: int) -> Iterator[Sentence]:
@@ -138,10 +156,14 @@ class Document:
             first, start = cut, stop
 
 
+def _too_much(what: str) -> Reject:
+    return Reject(f"The text holds over {what}.")
+
+
 def says_little(word: str, stops: frozenset[str]) -> bool:
-    """Whether the word is a function word, a number or a lone letter (of a script with spaces)."""
+    """Whether the word is a function word, a number or a lone letter, in a script with spaces."""
     plain = bare(word)
-    return word in stops or plain in stops or word[0].isdigit() or (len(plain) < 2 and plain < "\u0e00")
+    return word in stops or plain in stops or word[0].isdigit() or len(plain) < 2
 
 
 def _paragraphs(text: str) -> Iterator[tuple[int, int]]:

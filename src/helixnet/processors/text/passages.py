@@ -10,6 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from helixnet.processors.text.document import Document, says_little
 from helixnet.processors.text.language import stem_all, stop_words
@@ -24,6 +25,7 @@ MOST_CHARACTERS = 1200
 STOP_WEIGHT = 0.1
 """Lists of function words are generous ("problem", "work"): in a question these count for little, not for nothing."""
 _BULLET = re.compile(r"^\s*+(?:[-*•–—#>]+|\d{1,3}[.)])\s+")
+_LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 
 Key = tuple[str, ...]
 
@@ -37,15 +39,30 @@ class Passage:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """A passage to be: text[start:end], words[first:last], and the paragraph that it ends in."""
+
+    start: int
+    end: int
+    first: int
+    last: int
+    paragraph: int
+
+
 def questions(context: str, most: int) -> list[str]:
     """What the reader asks: one entry for each line or question, or the whole context where those are over `most`."""
+    whole = [" ".join(context.replace("\x00", " ").split())]
+    lines = list(islice(_joined_lines(context), most + 1))
+    if len(lines) > most:
+        return whole
     found: list[str] = []
-    for line in _joined_lines(context):
+    for line in lines:
         asked = Document(line)
         sentences = [line[each.start : each.end] for each in asked.sentences]
         inquiries = [sentence for sentence in sentences if sentence.endswith(("?", "？", "\u061f"))]
         found.extend(inquiries or ([line] if sentences else []))
-    return found if len(found) <= most else [" ".join(context.split())]
+    return found if len(found) <= most else whole
 
 
 def answer(document: Document, asked: list[str], number: int) -> list[list[Passage]]:
@@ -72,17 +89,17 @@ def answer(document: Document, asked: list[str], number: int) -> list[list[Passa
 
 def _joined_lines(context: str) -> Iterator[str]:
     """The lines without their bullets; one that was only wrapped at the margin is joined to its start."""
-    line = ""
+    parts: list[str] = []
     for raw in context.splitlines():
         text = _BULLET.sub("", raw).replace("\x00", " ").strip()
-        if line and text[:1].islower() and not line.endswith((".", "?", "!", ":", ";")):
-            line = f"{line} {text}"
+        if parts and text[:1].islower() and not parts[-1].endswith((".", "?", "!", ":", ";")):
+            parts.append(text)
             continue
-        if line:
-            yield line
-        line = text
-    if line:
-        yield line
+        if parts:
+            yield " ".join(parts)
+        parts = [text] if _LETTER_OR_DIGIT.search(text) else []
+    if parts:
+        yield " ".join(parts)
 
 
 def _keys(document: Document, question: str) -> dict[Key, float]:
@@ -117,38 +134,57 @@ def _index(document: Document, wanted: set[Key]) -> tuple[list[tuple[int, int]],
     bounds: list[tuple[int, int]] = []
     lengths: list[int] = []
     postings: defaultdict[Key, Counter[int]] = defaultdict(Counter)
-    for start, end, first, last in _split(document):
-        passage = len(bounds)
-        bounds.append((start, end))
-        lengths.append(last - first)
-        for at in range(first, last):
+    for passage, stretch in enumerate(_split(document)):
+        bounds.append((stretch.start, stretch.end))
+        lengths.append(stretch.last - stretch.first)
+        for at in range(stretch.first, stretch.last):
             word = ids[at]
             if word in single:
                 postings[single[word]][passage] += 1
-            if word in pair_starts and at + 1 < last and words.starts[at + 1] == words.ends[at]:
+            if word in pair_starts and at + 1 < stretch.last and words.starts[at + 1] == words.ends[at]:
                 pair = (vocabulary[word], vocabulary[ids[at + 1]])
                 if pair in wanted:
                     postings[pair][passage] += 1
     return bounds, lengths, postings
 
 
-def _split(document: Document) -> Iterator[tuple[int, int, int, int]]:
-    """(start, end, first word, last word) of each passage: whole sentences, one after the other."""
-    text, unspaced, ids = document.text, document.words.unspaced, document.words.ids
-    start = first = end = last = paragraph = -1
+def _split(document: Document) -> list[_Stretch]:
+    """The text in passages: whole sentences, one after the other.
+
+    A heading goes with what it is over, and the short rest of a paragraph with what came before it.
+    """
+    stretches: list[_Stretch] = []
     for sentence in document.sentences:
-        if start >= 0:
-            size = (last - first) / (2.5 if unspaced[ids[first]] else 1)
-            if (
-                size >= WORDS
-                or (sentence.paragraph != paragraph and size >= FEWEST_WORDS)
-                or sentence.end - start > MOST_CHARACTERS
-                or text.find("\x00", end, sentence.start) >= 0  # can't be stored in PostgreSQL
-            ):
-                yield start, end, first, last
-                start = -1
-        if start < 0:
-            start, first = sentence.start, sentence.first
-        end, last, paragraph = sentence.end, sentence.last, sentence.paragraph
-    if start >= 0:
-        yield start, end, first, last
+        stretch = _Stretch(sentence.start, sentence.end, sentence.first, sentence.last, sentence.paragraph)
+        if not stretches:
+            stretches.append(stretch)
+            continue
+        last = stretches[-1]
+        if stretch.paragraph == last.paragraph:
+            joins = _size(document, last) < WORDS
+        else:
+            if len(stretches) > 1 and _size(document, last) < FEWEST_WORDS:
+                before = stretches[-2]
+                if before.paragraph == last.paragraph and _fit(document, before, last):
+                    stretches[-2:] = [_join(before, last)]
+                    last = stretches[-1]
+            joins = _size(document, last) < FEWEST_WORDS
+        if joins and _fit(document, last, stretch):
+            stretches[-1] = _join(last, stretch)
+        else:
+            stretches.append(stretch)
+    return stretches
+
+
+def _size(document: Document, stretch: _Stretch) -> float:
+    words = document.words
+    return (stretch.last - stretch.first) / (2.5 if words.unspaced[words.ids[stretch.first]] else 1)
+
+
+def _fit(document: Document, left: _Stretch, right: _Stretch) -> bool:
+    # PostgreSQL can't store a NUL, so no passage goes over one.
+    return right.end - left.start <= MOST_CHARACTERS and document.text.find("\x00", left.end, right.start) < 0
+
+
+def _join(left: _Stretch, right: _Stretch) -> _Stretch:
+    return _Stretch(left.start, right.end, left.first, right.last, right.paragraph)

@@ -49,25 +49,28 @@ class Words:
         return len(self.ids)
 
 
-def find_words(text: str) -> Words:
-    """Every word of the text, with its place."""
+def find_words(text: str, most: int = 1_000_000) -> Words:
+    """Every word of the text, with its place; it stops once there are more than `most` different ones."""
     words = Words()
     known: dict[str, int] = {}
     spellings: dict[str, int] = {}
+    # Bound once: this loop runs for every word of the text.
+    recall, add, add_start, add_end = known.get, words.ids.append, words.starts.append, words.ends.append
     for match in _WORD.finditer(text):
         start, end = match.span()
-        written = text[start : min(end, start + LONGEST_WORD)]
-        number = known.get(written)
+        written = text[start:end]
+        number = recall(written)
         if number is None:
-            spelling = normal(written)
-            number = spellings.setdefault(spelling, len(spellings))
+            spelling = normal(written[:LONGEST_WORD])
+            if len(words.vocabulary) > most:
+                break
+            number = known[written] = spellings.setdefault(spelling, len(spellings))
             if number == len(words.vocabulary):
                 words.vocabulary.append(spelling)
                 words.unspaced.append(_UNSPACED_WORD.match(spelling) is not None)
-            known[written] = number
-        words.ids.append(number)
-        words.starts.append(start)
-        words.ends.append(end)
+        add(number)
+        add_start(start)
+        add_end(end)
     return words
 
 

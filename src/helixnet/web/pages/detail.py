@@ -42,10 +42,10 @@ async def show(
         mark = await mark_now(session)
         part = await _part(session, platform, reader, job_id, events)
     if by_htmx(request):
-        return page("parts/job.html", who=who, **part)
+        return page("parts/job.html", who=who, alone=True, **part)
     everyone = {"everyone": "true"} if reader.everyone else {}
     live = "/live?" + urlencode({"job": str(job_id)} | everyone)
-    response = page("job.html", who=who, live=live, mark=str(mark), **part)
+    response = page("job.html", who=who, alone=False, live=live, mark=str(mark), **part)
     keep_cookie(response, platform.settings, who.token)
     return response
 
@@ -98,7 +98,7 @@ async def _again(request: Request, platform: State, who: Visitor, reader: Reader
         return RedirectResponse(f"/jobs/{job_id}{_suffix(reader)}", SEE_OTHER)
     async with platform.database.transaction() as session:
         part = await _part(session, platform, reader, job_id, EVENTS)
-    return page("parts/job.html", who=who, **part)
+    return page("parts/job.html", who=who, alone=True, **part)
 
 
 def _suffix(reader: Reader) -> str:
