@@ -13,10 +13,11 @@ app = typer.Typer(no_args_is_help=True, help="Migrations.")
 @app.command()
 def upgrade(home: HomeOption = None) -> None:
     """Bring the database to the newest migration."""
-    from helixnet import migrations, stack
+    from helixnet import migrations
+    from helixnet.stack import attach
 
     async def run() -> None:
-        async with stack.database_url(settings_for(home)) as url:
+        async with attach.database_url(settings_for(home)) as url:
             await asyncio.to_thread(migrations.upgrade, url)
 
     asyncio.run(run())
@@ -37,10 +38,11 @@ def check(home: HomeOption = None) -> None:
     """Exit with 1 unless the database is what the code expects."""
     from alembic.util import CommandError
 
-    from helixnet import migrations, stack
+    from helixnet import migrations
+    from helixnet.stack import attach
 
     async def run() -> None:
-        async with stack.database_url(settings_for(home)) as url:
+        async with attach.database_url(settings_for(home)) as url:
             await asyncio.to_thread(migrations.check, url)
 
     try:

@@ -48,14 +48,15 @@ def list_users(
 
 
 def _in_transaction(home: Path | None, action: "Callable[[AsyncSession], Awaitable[T]]") -> T:
-    from helixnet import log, stack
+    from helixnet import log
     from helixnet.db import Database
+    from helixnet.stack import attach
 
     settings = settings_for(home)
     log.configure(settings)
 
     async def run() -> T:
-        async with stack.database_url(settings) as url:
+        async with attach.database_url(settings) as url:
             database = Database(url, 1, "helix users")
             try:
                 async with database.transaction() as session:

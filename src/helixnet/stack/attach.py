@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from helixnet import migrations
 from helixnet.config import Settings
+from helixnet.stack import prepare
 from helixnet.stack.home import Home
 from helixnet.stack.supervisor import Child
 from helixnet.stack.up import embedded_servers, postgres_program
@@ -33,7 +33,7 @@ async def database_url(settings: Settings) -> AsyncIterator[str]:
         child = Child(postgres_program(postgres, home))
         try:
             await child.start()
-            await asyncio.to_thread(migrations.upgrade, postgres.url)
+            await asyncio.to_thread(prepare.migrate, postgres.url)
             yield postgres.url
         finally:
             await child.stop()

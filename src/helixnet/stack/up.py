@@ -10,16 +10,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 
 import psycopg
 
-from helixnet import log, migrations
+from helixnet import log
 from helixnet.config import Settings
-from helixnet.db import Database
 from helixnet.stack.home import Home
 from helixnet.stack.servers import Postgres, Valkey
 from helixnet.stack.supervisor import Child, Program
-from helixnet.users import service as users
 
 HOST = "127.0.0.1"
 READY_LINE = "HelixNet is ready at"
@@ -84,29 +83,35 @@ class _Stack:
             await self._stop()
 
     async def _start(self) -> None:
-        environment = await self._start_servers()
+        # SQLAlchemy and Alembic take a second to load: PostgreSQL makes its folder meanwhile.
+        environment, prepare = await asyncio.gather(
+            self._start_servers(), asyncio.to_thread(import_module, "helixnet.stack.prepare")
+        )
         settings = Settings.model_validate(_fields(environment))
         url = settings.database_url.get_secret_value()
-        await asyncio.to_thread(migrations.upgrade, url)
+        await asyncio.to_thread(prepare.migrate, url)
         self._home.write_state(_ours(environment))
         # The accounts are none of the parts' business: they start while the passwords are hashed.
-        await asyncio.gather(_seed(settings), *(self._add(part) for part in self._parts(environment, url)))
+        await asyncio.gather(prepare.seed(settings), *(self._add(part) for part in self._parts(environment, url)))
 
     async def _start_servers(self) -> dict[str, str]:
         """Start the servers that no setting replaces; answers the environment for everything else."""
         environment = embedded_environment(self._home, os.environ)
         starting = []
         postgres, valkey = embedded_servers(self._home)
-        if "HELIX_DATABASE_URL" not in os.environ:
-            await asyncio.to_thread(postgres.initialize)
+        if "HELIX_DATABASE_URL" not in environment:
             environment["HELIX_DATABASE_URL"] = postgres.url
-            starting.append(self._add(postgres_program(postgres, self._home)))
-        if not {"HELIX_BROKER_URL", "HELIX_CACHE_URL"} <= set(os.environ):
+            starting.append(self._start_postgres(postgres))
+        if not {"HELIX_BROKER_URL", "HELIX_CACHE_URL"} <= set(environment):
             environment.setdefault("HELIX_BROKER_URL", valkey.broker_url)
             environment.setdefault("HELIX_CACHE_URL", valkey.cache_url)
             starting.append(self._add(valkey_program(valkey, self._home)))
         await asyncio.gather(*starting)
         return environment
+
+    async def _start_postgres(self, postgres: Postgres) -> None:
+        await asyncio.to_thread(postgres.initialize)
+        await self._add(postgres_program(postgres, self._home))
 
     def _parts(self, environment: Mapping[str, str], database_url: str) -> list[Program]:
         helix = [sys.executable, "-m", "helixnet"]
@@ -174,17 +179,6 @@ def valkey_program(valkey: Valkey, home: Home) -> Program:
         return await asyncio.to_thread(valkey.answers)
 
     return Program("valkey", valkey.command(), os.environ, answers, valkey.stop_signal, 2, home.logs / "valkey.log")
-
-
-async def _seed(settings: Settings) -> None:
-    if not settings.development:
-        return
-    database = Database(settings.database_url.get_secret_value(), 1, "helixnet seed")
-    try:
-        async with database.transaction() as session:
-            await users.seed(session)
-    finally:
-        await database.close()
 
 
 def _answers(url: str) -> bool:
