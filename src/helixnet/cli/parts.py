@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from helixnet import log
 from helixnet.config import Settings
 
 # What is still being answered when the web is told to end gets this long; streams of live updates end then too.
@@ -22,7 +23,7 @@ def web(
 
     import helixnet
 
-    Settings().require("database_url", "broker_url", "storage_url", "secret_key")
+    log.configure(Settings().require("database_url", "broker_url", "storage_url", "secret_key"))
     uvicorn.run(
         "helixnet.web.app:create_app",
         factory=True,

@@ -39,8 +39,8 @@ async def analyze(context: JobContext, params: AnalyzeParams) -> Analysis | None
     Raises Reject if either file is no text, or is too large: over 32 MiB, and over 1 MiB for the questions.
     """
     await context.progress(0.02, "Reading the text")
-    raw = await _read(context, "content_key", LARGEST_CONTENT, "text")
-    content = await asyncio.to_thread(decode, raw, "text")
+    raw = await _read(context, "content_key", LARGEST_CONTENT, "content")
+    content = await asyncio.to_thread(decode, raw, "content")
     size = len(raw)
     del raw  # up to 32 MiB
     asked_text = await _context_text(context)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from helixnet.processors.text.document import Document
+from helixnet.processors.text.words import LONGEST_WORD
 
 LONGEST = 3
 LONGEST_UNSPACED = 4
@@ -129,7 +130,7 @@ def _runs(document: Document) -> Iterator[_Run]:
         for at in range(sentence.first, sentence.last):
             word = ids[at]
             term = terms[word]
-            if term not in kept:
+            if term not in kept or ends[at] - starts[at] > LONGEST_WORD:
                 open_runs = []
                 continue
             character = unspaced[word]
