@@ -178,11 +178,17 @@ def _legacy(content: bytes) -> Decoded | None:
     from charset_normalizer import from_bytes  # here: 70 ms that only texts in old encodings have to pay
 
     sample = _telling_lines(content)
-    found = [encoding for match in from_bytes(sample, cp_isolation=list(_ENCODINGS)) for encoding in _names(match)]
+    disorder = {
+        name: match.chaos for match in from_bytes(sample, cp_isolation=list(_ENCODINGS)) for name in _names(match)
+    }
     if sum(byte >= 0x80 for byte in sample) < LATIN_SHARE * len(sample):
-        found = ["cp1252"] if len(sample) < FEWEST_BYTES else [*found, "cp1252"]
+        disorder = {} if len(sample) < FEWEST_BYTES else disorder
+        disorder.setdefault("cp1252", 0.0)
     # Near-equal answers are common (French reads well enough as Baltic): let the language decide between them.
-    readings = [(likeness(sample.decode(encoding, errors="ignore")), encoding) for encoding in found]
+    readings = [
+        (likeness(sample.decode(encoding, errors="ignore")) - chaos / 2, encoding)
+        for encoding, chaos in disorder.items()
+    ]
     readings.sort(key=lambda reading: (-round(reading[0] * 25), _ENCODINGS.index(reading[1])))
     for _, encoding in readings:
         try:

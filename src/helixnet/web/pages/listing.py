@@ -74,6 +74,7 @@ async def show(platform: Platform, who: CurrentVisitor, reader: PageReader, chos
         default_processor=DEFAULT_PROCESSOR,
         priorities=range(LOWEST_PRIORITY, HIGHEST_PRIORITY + 1),
         default_priority=DEFAULT_PRIORITY,
+        longest=LONGEST_PAGE,
         **part,
     )
     keep_cookie(response, platform.settings, who.token)

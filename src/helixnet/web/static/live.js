@@ -64,8 +64,13 @@
   window.addEventListener("pageshow", (event) => event.persisted && open());
 
   part.addEventListener("htmx:config:request", (event) => {
+    const rows = part.querySelectorAll("[data-status]").length;
     if (event.target === part && part.id === "jobs") {
-      event.detail.ctx.request.body.set("count", Math.max(states.size, 1));
+      event.detail.ctx.request.body.set("count", Math.max(rows, 1));
+    } else if (event.target.matches("[data-more]") && rows >= part.dataset.longest) {
+      // The page has as many rows as stay fresh: older jobs get a page of their own.
+      event.preventDefault();
+      location.href = event.target.href;
     }
   });
   part.addEventListener("htmx:error", () => look(AGAIN));
