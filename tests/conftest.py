@@ -319,5 +319,5 @@ def s3(folder: Path) -> Iterator[S3Server]:
         wait_until(bucket_is_made, "SeaweedFS has its bucket", START_SECONDS)
         yield server
     finally:
-        process.terminate()
+        process.kill()  # it takes ten seconds to end in good order, and nothing of it is kept
         process.wait(20)

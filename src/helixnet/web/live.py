@@ -6,6 +6,7 @@ most the polling interval, and a reconnect that names the last mark it saw misse
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -39,8 +40,8 @@ class Mark:
     @classmethod
     def parse(cls, text: str | None) -> "Mark | None":
         """The mark in a `Last-Event-ID`, or None where it is none of ours."""
-        tx, dash, number = (text or "").partition("-")
-        return cls(int(tx), int(number)) if dash and tx.isdecimal() and number.isdecimal() else None
+        numbers = re.fullmatch(r"([0-9]{1,18})-([0-9]{1,19})", text or "")
+        return cls(int(numbers[1]), int(numbers[2])) if numbers else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,10 @@ def by_htmx(request: Request) -> bool:
 
 def local_path(address: str | None) -> str:
     """The path and query of an address of ours, `/` for any other: what may follow a sign-in."""
-    parts = urlsplit(address or "")
+    try:
+        parts = urlsplit(address or "")
+    except ValueError:
+        return "/"
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     plain = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
     return path if plain else "/"
