@@ -39,7 +39,7 @@ def create_app(settings: Settings) -> Celery:
         task_serializer="json",
         accept_content=["json"],
         task_create_missing_queues=False,
-        task_queues=[_queue(name, redis=redis) for name in settings.queue_names],
+        task_queues=[ring_queue(name, redis=redis) for name in settings.queue_names],
         task_default_queue=broker_queue(settings.queue_names[0]),
         worker_send_task_events=False,
         worker_prefetch_multiplier=1,
@@ -59,16 +59,6 @@ def create_app(settings: Settings) -> Celery:
     return app
 
 
-def _queue(name: str, *, redis: bool) -> Queue:
-    arguments = None if redis else {"x-queue-type": "quorum"}
-    return Queue(
-        broker_queue(name),
-        Exchange("helixnet", type="direct"),
-        routing_key=broker_queue(name),
-        queue_arguments=arguments,
-    )
-
-
 def _redis_options() -> dict[str, Any]:
     # Rings are few and small: losing them costs a second, hanging on a dead socket would cost the worker.
     return {"socket_timeout": 5, "socket_connect_timeout": 2, "socket_keepalive": True, "health_check_interval": 10}
@@ -84,11 +74,19 @@ def broker_queue(queue: str) -> str:
     return f"helixnet.{queue}"
 
 
+def ring_queue(queue: str, *, redis: bool) -> Queue:
+    """The broker's queue for the rings of a queue; whoever rings first declares it."""
+    name = broker_queue(queue)
+    arguments = None if redis else {"x-queue-type": "quorum"}
+    return Queue(name, Exchange("helixnet", type="direct"), routing_key=name, queue_arguments=arguments)
+
+
 class Ringer:
     """Sends rings from at most `threads` threads; one that already waits for a queue stands for all that follow."""
 
     def __init__(self, app: Celery, threads: int = 4) -> None:
         self._app = app
+        self._redis = str(app.conf.broker_url).startswith("redis")
         self._senders = ThreadPoolExecutor(threads, thread_name_prefix="ring")
         self._lock = threading.Lock()
         self._waiting: set[str] = set()
@@ -109,7 +107,7 @@ class Ringer:
             self._app.send_task(
                 TASK,
                 args=(queue,),
-                queue=broker_queue(queue),
+                queue=ring_queue(queue, redis=self._redis),
                 expires=EXPIRES_SECONDS,
                 ignore_result=True,
                 retry=False,

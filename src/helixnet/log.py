@@ -19,6 +19,7 @@ NOISY = {
     "alembic": logging.WARNING,
     # A line for every ring, which is none of the story.
     "celery.worker.strategy": logging.WARNING,
+    "celery.worker.request": logging.WARNING,
     "celery.app.trace": logging.WARNING,
 }
 CONTROL = {code: None for code in range(32) if code != 9} | {127: None}

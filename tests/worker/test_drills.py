@@ -156,6 +156,21 @@ def test_a_job_over_its_time_limit_is_ended(own_stack: Stack) -> None:
     assert job.error.kind == "limit"
 
 
+@pytest.mark.parametrize("stubborn", ["thread", "loop"])
+def test_a_job_that_does_not_hear_is_ended_with_its_process(own_stack: Stack, stubborn: str) -> None:
+    helix = own_stack.client()
+    job_id = helix.submit("core.sleep", {"seconds": 300, "stubborn": stubborn}).job_id
+    helix.wait(job_id, 20, until={"IN_PROGRESS"})
+    deaf = psutil.Process(own_stack.worker_of(job_id))
+
+    helix.cancel(job_id)
+
+    assert helix.wait(job_id, 30).status == "CANCELLED"
+    wait_until(lambda: not is_alive(deaf), "its process is gone")
+    assert helix.wait(helix.submit("core.echo").job_id, 20).status == "COMPLETED"
+    assert states(helix, job_id) == ["PENDING", "IN_PROGRESS", "CANCELLED"]
+
+
 def test_stopping_leaves_no_process_and_hands_running_work_back(own_stack: Stack) -> None:
     helix = own_stack.client()
     job_id = start_sleeping(helix, seconds=600)

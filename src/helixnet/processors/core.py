@@ -1,6 +1,7 @@
 """Processors for tests and drills, known in the development profile only: echo, sleep, fail."""
 
 import asyncio
+import time
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +21,10 @@ class EchoParams(_Params):
 
 class SleepParams(_Params):
     seconds: Annotated[float, Field(ge=0, le=86_400, description="How long to sleep, in seconds.")] = 1
+    stubborn: Annotated[
+        Literal["thread", "loop"] | None,
+        Field(description="Don't hear of being told to stop: in a thread of its own, or holding up the event loop."),
+    ] = None
 
 
 class FailParams(_Params):
@@ -34,7 +39,14 @@ async def echo(_context: JobContext, params: EchoParams) -> dict[str, str]:
 
 
 async def sleep(context: JobContext, params: SleepParams) -> dict[str, float]:
-    """Sleep in short steps, telling how far it is about once a second."""
+    """Sleep in short steps, telling how far it is about once a second; or stubbornly in one."""
+    match params.stubborn:
+        case "thread":
+            await asyncio.to_thread(time.sleep, params.seconds)
+            return {"slept_seconds": params.seconds}
+        case "loop":
+            time.sleep(params.seconds)  # noqa: ASYNC251 - the bad manners that the drill is about
+            return {"slept_seconds": params.seconds}
     loop = asyncio.get_running_loop()
     start = told = loop.time()
     while (slept := loop.time() - start) < params.seconds:

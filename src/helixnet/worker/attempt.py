@@ -36,6 +36,10 @@ RECORDING_SECONDS = 60
 logger = log.logger("helix.worker")
 
 
+class NotRecorded(Exception):
+    """The outcome of an attempt could not be written down: the job must be left to the reaper."""
+
+
 class StopReason(StrEnum):
     CANCELLED = "cancelled"
     TIME_LIMIT = "time limit"
@@ -97,6 +101,11 @@ class Attempt:
             return time.monotonic() - self._stopped_at
         return max(0.0, self.age() - self.job.time_limit.total_seconds())
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the attempt was told to stop."""
+        return self._stop_reason is not None
+
     def stop(self, reason: StopReason) -> None:
         """Tell the attempt to stop; the first reason counts. May be called from any thread."""
         if self._stop_reason is None:
@@ -156,9 +165,8 @@ class Attempt:
             ):
                 with trial:
                     status = await self._write(outcome)
-        except (SQLAlchemyError, OSError):
-            logger.exception(f"Job [{self.job.id}] outcome could not be recorded; the job will be reaped.")
-            return
+        except (SQLAlchemyError, OSError) as error:
+            raise NotRecorded(f"Job [{self.job.id}] outcome could not be recorded") from error
         self._tell(outcome, status)
 
     async def _write(self, outcome: Outcome) -> Status | None:
@@ -243,7 +251,9 @@ def _failure(error: BaseException) -> Failed:
 
 def _error(kind: str, message: str, details: dict[str, object] | None = None) -> dict[str, Any]:
     plain = message.replace("\x00", "").encode(errors="replace").decode()
-    return {"kind": kind, "message": plain[:2000]} | ({"details": details} if details else {})
+    return {"kind": kind, "message": plain[:2000]} | (
+        {"details": orjson.loads(orjson.dumps(details, default=str))} if details else {}
+    )
 
 
 def _time_limit_error(limit: timedelta) -> dict[str, Any]:

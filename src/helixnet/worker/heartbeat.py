@@ -50,6 +50,8 @@ class Heartbeat(threading.Thread):
         self._holder = holder
         self._ending = threading.Event()
         self._registered = threading.Event()
+        self._renewing = threading.Event()
+        self._lethal = threading.Event()
         self._worker_id: UUID | None = None
 
     @property
@@ -59,6 +61,16 @@ class Heartbeat(threading.Thread):
 
     def wait_until_registered(self, seconds: float) -> bool:
         return self._registered.wait(seconds)
+
+    def renew(self) -> None:
+        """Leave under this id and come back under another: what the process held is reaped."""
+        self._worker_id = None
+        self._renewing.set()
+
+    def end_process(self) -> None:
+        """End the process: something in it can't be stopped otherwise. Its job, if it has one, is reaped."""
+        self._worker_id = None
+        self._lethal.set()
 
     def stop(self) -> None:
         """Say goodbye to the ledger and end the thread; what the process still holds is reaped at once."""
@@ -74,6 +86,12 @@ class Heartbeat(threading.Thread):
         confirmed = time.monotonic()
         registered_id: UUID | None = None
         while not self._ending.is_set():
+            if self._lethal.is_set() or self._holder.stuck():
+                await self._end_process(database, registered_id)
+            if self._renewing.is_set():
+                self._renewing.clear()
+                await self._leave(database, registered_id)
+                registered_id = None
             sent = time.monotonic()
             try:
                 if registered_id is None:
@@ -91,8 +109,6 @@ class Heartbeat(threading.Thread):
                     logger.warning("the lease is lost: what runs here is given up", worker=str(self._worker_id))
                 self._worker_id = registered_id = None
                 self._holder.lease_lost()
-            if self._holder.stuck():
-                await self._end_process(database, registered_id)
             # A lease that is gone is renewed at once, everything else in its time.
             if alive is not False:
                 await asyncio.to_thread(self._ending.wait, self._settings.heartbeat_seconds)

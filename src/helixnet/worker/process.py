@@ -1,8 +1,10 @@
 """One pool child: an event loop, connections of its own, a heartbeat, and the loop that claims and runs jobs."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,6 +22,7 @@ from helixnet.worker.attempt import Attempt, Resources, StopReason
 from helixnet.worker.heartbeat import Heartbeat
 
 CONNECTIONS = 3
+THREADS = 8
 # After this long, a job that was told to stop and did not is ended together with its process.
 STUCK_SECONDS = 5.0
 # On a warm shutdown, what runs may go on for this long; then it is handed back for another worker.
@@ -104,11 +107,22 @@ class WorkerProcess:
 
     async def _run(self, job: ClaimedJob) -> None:
         assert self._resources is not None  # noqa: S101 - opened before the first ring is answered
-        self._attempt = Attempt(job, self._resources)
+        attempt = self._attempt = Attempt(job, self._resources)
+        # Threads that a processor starts are known by the name of its job.
+        name = f"job-{job.id}"
+        threads = ThreadPoolExecutor(THREADS, thread_name_prefix=name)
+        asyncio.get_running_loop().set_default_executor(threads)
         try:
-            await self._attempt.run()
+            await attempt.run()
+        except Exception:
+            # The ledger says that we run it. Giving up our lease makes the reaper say what is true.
+            logger.exception("an attempt ended without an outcome")
+            self._heartbeat.renew()
         finally:
             self._attempt = None
+            threads.shutdown(wait=False)
+        if attempt.stopped and not await _threads_end(name):
+            self._heartbeat.end_process()
 
     # What the heartbeat tells, from its own thread.
 
@@ -131,3 +145,13 @@ class WorkerProcess:
             if time.monotonic() - self._draining_since > DRAIN_SECONDS:
                 attempt.stop(StopReason.SHUTDOWN)
         return attempt.stopped_for() > STUCK_SECONDS
+
+
+async def _threads_end(name: str) -> bool:
+    """Wait for the threads of a stopped job; False when one goes on regardless, and would beside the next job."""
+    end = time.monotonic() + STUCK_SECONDS
+    while any(thread.name.startswith(name) for thread in threading.enumerate()):
+        if time.monotonic() > end:
+            return False
+        await asyncio.sleep(0.05)
+    return True
