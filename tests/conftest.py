@@ -1,5 +1,6 @@
 """Real servers for the tests: a PostgreSQL for each process of the suite, S3, and a whole HelixNet on demand."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -49,11 +50,20 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
+def _ports() -> Iterator[int]:
+    """Ports for servers: below those that the kernel gives to connections, another thousand for each process."""
+    first = 20_000 + 1_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for port in itertools.cycle(range(first, first + 1_000)):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                yield port
+
+
+PORTS = _ports()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return next(PORTS)
 
 
 @contextmanager
@@ -306,10 +316,12 @@ def s3(folder: Path) -> Iterator[S3Server]:
     command = [str(weed), "server", "-ip=127.0.0.1", f"-dir={data}", "-s3", f"-s3.port={server.port}"]
     command += ["-master.volumeSizeLimitMB=64", *(f"-{name}={port}" for name, port in ports.items())]
     command += [f"-{part}.port.grpc={free_port()}" for part in ("master", "volume", "filer", "s3")]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=data)
+    with (folder / "s3.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=data)
     bucket = f"http://127.0.0.1:{server.port}/{server.bucket}"
 
     def bucket_is_made() -> bool:
+        assert process.poll() is None, (folder / "s3.log").read_text(errors="replace")[-4000:]
         try:
             return httpx2.put(bucket, timeout=5).status_code in (200, 409)
         except httpx2.TransportError:

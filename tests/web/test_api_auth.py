@@ -1,5 +1,7 @@
 """Sign-in over HTTP."""
 
+import re
+
 import httpx2
 import pytest
 
@@ -48,3 +50,12 @@ def test_every_answer_carries_its_request_id(stack: Stack) -> None:
     first, second = (httpx2.get(f"{stack.url}/livez").headers["x-request-id"] for _ in range(2))
 
     assert first != second
+
+
+def test_swagger_needs_no_other_server(stack: Stack) -> None:
+    page = httpx2.get(f"{stack.url}/docs").text
+
+    sources = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(sources) >= 3
+    assert [source for source in sources if not source.startswith("/")] == []
+    assert [httpx2.get(stack.url + source).status_code for source in sources] == [200] * len(sources)

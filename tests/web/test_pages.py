@@ -26,20 +26,20 @@ LIVE = {"Accept": "text/event-stream"}
 SignIn = Callable[..., httpx2.Client]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def sign_in(stack: Stack) -> Iterator[SignIn]:
-    """A browser without scripts, signed in as somebody."""
-    opened: list[httpx2.Client] = []
+    """A browser without scripts, signed in as somebody; each account once, because bcrypt takes its time."""
+    opened: dict[str, httpx2.Client] = {}
 
     def signed_in(name: str = "demo") -> httpx2.Client:
-        browser = httpx2.Client(base_url=stack.url, timeout=20)
-        opened.append(browser)
-        answer = browser.post("/login", data={"email": f"{name}@helix.net", "password": name})
-        assert answer.status_code == 303
-        return browser
+        if name not in opened:
+            opened[name] = httpx2.Client(base_url=stack.url, timeout=20)
+            answer = opened[name].post("/login", data={"email": f"{name}@helix.net", "password": name})
+            assert answer.status_code == 303
+        return opened[name]
 
     yield signed_in
-    for browser in opened:
+    for browser in opened.values():
         browser.close()
 
 
@@ -110,9 +110,11 @@ def test_over_https_the_session_cookie_is_bound_to_the_host() -> None:
     assert "; Secure" in answer.headers["set-cookie"]
 
 
-def test_signing_out_ends_the_session_itself(browser: httpx2.Client, stack: Stack) -> None:
-    token = browser.cookies[COOKIE]
-    assert browser.post("/logout", data={"csrf_token": csrf(browser)}).headers["location"] == "/login"
+def test_signing_out_ends_the_session_itself(stack: Stack) -> None:
+    with httpx2.Client(base_url=stack.url) as browser:
+        browser.post("/login", data={"email": "demo@helix.net", "password": "demo"})
+        token = browser.cookies[COOKIE]
+        assert browser.post("/logout", data={"csrf_token": csrf(browser)}).headers["location"] == "/login"
 
     again = httpx2.get(f"{stack.url}/", headers={"Cookie": f"{COOKIE}={token}"})
 

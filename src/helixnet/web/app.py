@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 
 import uuid_utils.compat as uuids
 from fastapi import APIRouter, FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -41,6 +43,8 @@ def create_app() -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         max_body_size=settings.max_body_bytes,
+        docs_url=None,
+        redoc_url=None,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     api = APIRouter(prefix=API)
@@ -48,11 +52,25 @@ def create_app() -> FastAPI:
     api.include_router(jobs.router)
     app.include_router(api)
     app.include_router(health.router)
+    app.add_api_route("/docs", _swagger, include_in_schema=False, response_class=HTMLResponse)
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
     errors.install(app)
     app.add_middleware(RequestId)
     return app
+
+
+def _swagger() -> HTMLResponse:
+    """Swagger from our own files: the documentation works where the network ends at the door."""
+    files = "/static/vendor/swagger-ui/swagger-ui"
+    return get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title="HelixNet API",
+        swagger_js_url=f"{files}-bundle.js",
+        swagger_css_url=f"{files}.css",
+        swagger_favicon_url="/static/favicon.svg",
+        swagger_ui_parameters={"persistAuthorization": True, "displayRequestDuration": True},
+    )
 
 
 class RequestId:
