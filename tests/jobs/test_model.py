@@ -1,0 +1,243 @@
+"""The real store against a small pure model: whatever the order of steps, the ledger says what the model says.
+
+Hypothesis makes up the histories: many jobs and workers, late and repeated answers, lost workers, user's wishes.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
+from sqlalchemy import text
+
+from helixnet.db import Database
+from helixnet.jobs.states import FINAL, TRANSITIONS, Status
+from tests.jobs.conftest import Ledger
+
+
+@dataclass
+class ModelJob:
+    """What the ledger must say of a job."""
+
+    priority: int
+    number: int
+    max_attempts: int
+    status: Status = Status.PENDING
+    attempt: int = 0
+    worker: UUID | None = None
+    asked_to_stop: bool = False
+    history: list[str] = field(default_factory=lambda: ["PENDING"])
+
+    def move(self, status: Status) -> None:
+        assert status in TRANSITIONS[self.status]
+        self.status = status
+        self.history.append(status)
+        if status is not Status.IN_PROGRESS:
+            self.worker = None
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Steps of the store, each mirrored in the model and compared."""
+
+    runner: asyncio.Runner
+    database: Database
+
+    jobs = Bundle("jobs")
+    workers = Bundle("workers")
+    attempts = Bundle("attempts")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = Ledger(self.database)
+        self.model: dict[UUID, ModelJob] = {}
+        self.alive: set[UUID] = set()
+        self.paused = False
+        self.do(self.clear())
+
+    def do(self, step: Coroutine[Any, Any, Any]) -> Any:
+        return self.runner.run(step)
+
+    async def clear(self) -> None:
+        async with self.database.transaction() as session:
+            await session.execute(text("TRUNCATE jobs, job_events, job_artifacts, workers, queues"))
+            await session.execute(text("INSERT INTO queues (name) VALUES ('default')"))
+
+    @rule(target=jobs, priority=st.integers(0, 9), max_attempts=st.integers(1, 3))
+    def submit(self, priority: int, max_attempts: int) -> UUID:
+        job_id: UUID = self.do(self.ledger.submit(priority=priority, max_attempts=max_attempts))
+        self.model[job_id] = ModelJob(priority, len(self.model), max_attempts)
+        return job_id
+
+    @rule(target=workers)
+    def worker_comes(self) -> UUID:
+        worker: UUID = self.do(self.ledger.worker())
+        self.alive.add(worker)
+        return worker
+
+    @rule(worker=consumes(workers))
+    def worker_is_lost(self, worker: UUID) -> None:
+        self.do(self.ledger.leave(worker))
+        self.alive.discard(worker)
+
+    @rule(target=attempts, worker=workers)
+    def claim(self, worker: UUID) -> tuple[UUID, int] | None:
+        claimed = self.do(self.ledger.claim(worker))
+        waiting = [job_id for job_id, job in self.model.items() if job.status is Status.PENDING]
+        if not waiting or self.paused or worker not in self.alive:
+            assert claimed == []
+            return None
+        (got,) = claimed
+        top = max(self.model[job_id].priority for job_id in waiting)
+        job = self.model[got.id]
+        assert (job.status, job.priority) == (Status.PENDING, top)
+        job.move(Status.IN_PROGRESS)
+        job.attempt += 1
+        job.worker = worker
+        assert got.attempt == job.attempt
+        return got.id, got.attempt
+
+    def holds(self, attempt: tuple[UUID, int] | None) -> ModelJob | None:
+        """The job, if this attempt is the one that may still decide it."""
+        if attempt is None:
+            return None
+        job = self.model[attempt[0]]
+        return job if job.status is Status.IN_PROGRESS and job.attempt == attempt[1] else None
+
+    @rule(attempt=attempts, status=st.sampled_from(sorted(FINAL)))
+    def finish(self, attempt: tuple[UUID, int] | None, status: Status) -> None:
+        """Also the late and the repeated answer: an attempt stays in its bundle."""
+        if attempt is None:
+            return
+        job = self.holds(attempt)
+        assert self.do(self.ledger.finish(*attempt, status)) is (job is not None)
+        if job is not None:
+            job.move(status)
+
+    @rule(attempt=attempts)
+    def fail_and_wait(self, attempt: tuple[UUID, int] | None) -> None:
+        if attempt is None:
+            return
+        job = self.holds(attempt)
+        may = job is not None and job.attempt < job.max_attempts and not job.asked_to_stop
+        assert self.do(self.ledger.retry_later(*attempt)) is may
+        if job is not None and may:
+            job.move(Status.PENDING)
+
+    @rule(attempt=attempts)
+    def hand_back(self, attempt: tuple[UUID, int] | None) -> None:
+        if attempt is None:
+            return
+        job = self.holds(attempt)
+        may = job is not None and not job.asked_to_stop and job.attempt < job.max_attempts + 1
+        assert self.do(self.ledger.hand_back(*attempt)) is may
+        if job is not None and may:
+            job.max_attempts += 1
+            job.move(Status.PENDING)
+
+    @rule(job_id=jobs)
+    def cancel(self, job_id: UUID) -> None:
+        job = self.model[job_id]
+        status = self.do(self.ledger.cancel(job_id))
+        if job.status is Status.PENDING:
+            assert status is Status.CANCELLED
+            job.move(Status.CANCELLED)
+            job.asked_to_stop = True
+        elif job.status is Status.IN_PROGRESS and not job.asked_to_stop:
+            assert status is Status.IN_PROGRESS
+            job.asked_to_stop = True
+            job.history.append("CANCEL_REQUESTED")
+        else:
+            assert status is None
+
+    @rule(job_id=jobs)
+    def retry(self, job_id: UUID) -> None:
+        job = self.model[job_id]
+        may = job.status in {Status.FAILED, Status.CANCELLED}
+        assert self.do(self.ledger.retry(job_id)) is may
+        if may:
+            job.move(Status.PENDING)
+            job.max_attempts = job.attempt + 3
+            job.asked_to_stop = False
+
+    @rule(paused=st.booleans())
+    def pause(self, paused: bool) -> None:
+        async def write() -> None:
+            async with self.database.transaction() as session:
+                await session.execute(text("UPDATE queues SET paused = :paused"), {"paused": paused})
+
+        self.do(write())
+        self.paused = paused
+
+    @rule(worker=workers)
+    def heartbeat(self, worker: UUID) -> None:
+        stops = self.do(self.ledger.heartbeat(worker))
+        if worker not in self.alive:
+            assert stops is None
+            return
+        wanted = {job_id for job_id, job in self.model.items() if job.worker == worker and job.asked_to_stop}
+        assert set(stops) == wanted
+
+    @rule()
+    def reap(self) -> None:
+        given_up = self.do(self.ledger.reap(grace=timedelta(hours=1)))
+        lost = {job_id for job_id, job in self.model.items() if job.worker is not None and job.worker not in self.alive}
+        assert {job.id for job in given_up} == lost
+        for job_id in lost:
+            job = self.model[job_id]
+            if job.asked_to_stop:
+                job.move(Status.CANCELLED)
+            else:
+                job.move(Status.PENDING if job.attempt < job.max_attempts else Status.FAILED)
+        self.do(self.make_due())
+
+    async def make_due(self) -> None:
+        """Step the clock: what waits for its turn after a loss is due."""
+        async with self.database.transaction() as session:
+            await session.execute(text("UPDATE jobs SET available_at = now() WHERE status = 'PENDING'"))
+
+    @invariant()
+    def the_ledger_says_what_the_model_says(self) -> None:
+        async def read() -> dict[UUID, tuple[str, int, int, UUID | None, list[str]]]:
+            async with self.database.transaction() as session:
+                rows = await session.execute(
+                    text("""
+                        SELECT id, status, attempt, max_attempts, worker_id,
+                               (SELECT array_agg(kind ORDER BY seq) FROM job_events WHERE job_id = jobs.id) AS history
+                        FROM jobs
+                    """)
+                )
+                return {row.id: (row.status, row.attempt, row.max_attempts, row.worker_id, row.history) for row in rows}
+
+        assert self.do(read()) == {
+            job_id: (job.status, job.attempt, job.max_attempts, job.worker, job.history)
+            for job_id, job in self.model.items()
+        }
+
+
+def test_the_store_behaves_as_its_model(database_url: str) -> None:
+    with asyncio.Runner() as runner:
+        database = Database(database_url, 2, "model")
+        machine = type("BoundMachine", (LedgerMachine,), {"runner": runner, "database": database})
+        try:
+            run_state_machine_as_test(
+                machine,
+                settings=settings(
+                    max_examples=40,
+                    stateful_step_count=30,
+                    deadline=None,
+                    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+                ),
+            )
+        finally:
+            runner.run(database.close())
+
+
+@pytest.mark.parametrize("final", sorted(FINAL))
+def test_the_model_itself_lets_nothing_leave_a_final_state_but_by_the_users_wish(final: Status) -> None:
+    assert TRANSITIONS[final] <= {Status.PENDING}
