@@ -8,6 +8,8 @@ import platformdirs
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from helixnet.errors import CannotStart
+
 MINIMUM_SECRET_BYTES = 32
 
 
@@ -98,7 +100,7 @@ class Settings(BaseSettings):
         return self
 
 
-class MissingSetting(Exception):
+class MissingSetting(CannotStart):
     """A process was started without a setting that it can't do without."""
 
     def __init__(self, names: list[str]) -> None:

@@ -8,6 +8,8 @@ HelixError
 ├── Conflict         409  true to form, but the state of things forbids it
 ├── TooLarge         413  over a limit that the message names
 └── Unavailable      503  a part of the system is away; trying again later makes sense
+
+CannotStart            a process can't begin its work; the command line tells it in a line
 """
 
 from typing import ClassVar
@@ -61,3 +63,7 @@ class TooLarge(HelixError):
 class Unavailable(HelixError):
     code = "unavailable"
     status = 503
+
+
+class CannotStart(Exception):
+    """A process can't begin its work, and the message says what the user can do about it."""

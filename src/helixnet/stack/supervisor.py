@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helixnet import log
+from helixnet.errors import CannotStart
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
@@ -25,7 +26,7 @@ PR_SET_PDEATHSIG = 1
 logger = log.logger("helix.stack")
 
 
-class StartFailed(Exception):
+class StartFailed(CannotStart):
     """A child can't be brought up; the message says which and where to look."""
 
 

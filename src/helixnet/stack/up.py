@@ -16,6 +16,7 @@ import psycopg
 
 from helixnet import log
 from helixnet.config import Settings
+from helixnet.errors import CannotStart
 from helixnet.stack.home import Home
 from helixnet.stack.servers import Postgres, Valkey
 from helixnet.stack.supervisor import Child, Program
@@ -26,7 +27,7 @@ READY_LINE = "HelixNet is ready at"
 logger = log.logger("helix.stack")
 
 
-class PortTaken(Exception):
+class PortTaken(CannotStart):
     """Something listens on the port already."""
 
 
