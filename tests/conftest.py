@@ -51,9 +51,12 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def _ports() -> Iterator[int]:
-    """Ports for servers: below those that the kernel gives to connections, another thousand for each process."""
-    first = 20_000 + 1_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    for port in itertools.cycle(range(first, first + 1_000)):
+    """Ports for servers: below those that the kernel gives to connections, others for each process of the suite."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 20_000 + 1_000 * worker
+    # Where to begin depends on the process: a second suite on the machine goes its own way.
+    for step in itertools.count(os.getpid() * 61):
+        port = first + step % 1_000
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) != 0:
                 yield port

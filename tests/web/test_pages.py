@@ -331,3 +331,23 @@ def test_the_live_stream_is_only_for_those_who_are_signed_in(sign_in: SignIn, st
 )
 def test_after_signing_in_nobody_is_led_to_another_site(address: str | None, path: str) -> None:
     assert local_path(address) == path
+
+
+def test_an_address_that_leads_nowhere_is_a_page_for_people_and_a_problem_for_programs(stack: Stack) -> None:
+    person = httpx2.get(f"{stack.url}/nonsense", headers={"Accept": "text/html"})
+    program = httpx2.get(f"{stack.url}/nonsense")
+
+    assert (person.status_code, program.status_code) == (404, 404)
+    assert "There is no such page" in person.text
+    assert "default-src 'none'" in person.headers["content-security-policy"]
+    assert program.headers["content-type"] == "application/problem+json"
+
+
+def test_assets_are_kept_for_good_by_their_hash(stack: Stack) -> None:
+    page = httpx2.get(f"{stack.url}/login").text
+    assets = re.findall(r'"(/static/[^"]+)"', page)
+
+    assert assets
+    for address in assets:
+        answer = httpx2.get(stack.url + address)
+        assert (answer.status_code, "immutable" in answer.headers["cache-control"]) == (200, True), address

@@ -18,6 +18,7 @@ SUMMARY: dict[str, JsonValue] = {
     "job_id": JOB_ID,
     "owner_id": OWNER_ID,
     "processor": "text.analyze",
+    "payload": PAYLOAD,
     "queue": "default",
     "priority": DEFAULT_PRIORITY,
     "status": "COMPLETED",
@@ -115,6 +116,7 @@ class JobSummary(BaseModel):
     job_id: UUID = Field(validation_alias=AliasChoices("job_id", "id"))
     owner_id: UUID
     processor: str
+    payload: dict[str, str] = Field(description="The stored inputs: role → storage key.")
     queue: str
     priority: int
     status: Status
@@ -135,13 +137,10 @@ class JobView(JobSummary):
     """A job in full."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "example": SUMMARY | {"params": {}, "payload": PAYLOAD, "result_content": {"language": {"code": "en"}}}
-        }
+        json_schema_extra={"example": SUMMARY | {"params": {}, "result_content": {"language": {"code": "en"}}}}
     )
 
     params: dict[str, Any]
-    payload: dict[str, str] = Field(description="The stored inputs: role → storage key.")
     result_content: Any = Field(
         None, description="The parsed result; where it is large, an object with `truncated`, `size` and a `preview`."
     )

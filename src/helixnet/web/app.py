@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import uuid_utils.compat as uuids
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
@@ -54,7 +54,7 @@ def create_app() -> FastAPI:
     app.include_router(health.router)
     app.add_api_route("/docs", _swagger, include_in_schema=False, response_class=HTMLResponse)
     app.include_router(pages.router)
-    app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
+    app.mount("/static", Assets(directory=pages.STATIC), name="static")
     errors.install(app)
     app.add_middleware(RequestId)
     return app
@@ -71,6 +71,17 @@ def _swagger() -> HTMLResponse:
         swagger_favicon_url="/static/favicon.svg",
         swagger_ui_parameters={"persistAuthorization": True, "displayRequestDuration": True},
     )
+
+
+class Assets(StaticFiles):
+    """Static files: for good where the address carries the content's hash, for an hour elsewhere."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        hashed = scope["query_string"].startswith(b"v=")
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if hashed else "public, max-age=3600"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
 
 
 class RequestId:

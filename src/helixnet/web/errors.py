@@ -5,7 +5,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from helixnet import log
 from helixnet.errors import Conflict, Forbidden, HelixError, Invalid, NotFound, TooLarge, Unauthenticated, Unavailable
+from helixnet.web.pages.render import HEADERS, page
 
 MEDIA_TYPE = "application/problem+json"
 TITLES = {
@@ -107,8 +108,11 @@ async def _validation_error(_request: Request, error: Exception) -> JSONResponse
     return answer(422, Invalid.code, "The request does not fit what this route takes.", violations=violations)
 
 
-async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
+    if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/"):
+        message = "There is no such page." if error.status_code == NotFound.status else str(error.detail)
+        return page("error.html", error.status_code, HEADERS, status=error.status_code, message=message)
     code = TITLES.get(error.status_code, "error").lower().replace(" ", "_")
     headers = dict(error.headers) if error.headers else None
     return answer(error.status_code, code, str(error.detail), headers)

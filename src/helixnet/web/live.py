@@ -77,25 +77,37 @@ class Feed:
         self._watchers: set[_Watcher] = set()
         self._nudged = asyncio.Event()
         self._mark = Mark(0, 0)
+        self._closing = asyncio.Event()
 
     def nudge(self, owner_ids: set[UUID]) -> None:
         """Events of these owners may be there to read."""
         if any(watcher.owner_id is None or watcher.owner_id in owner_ids for watcher in self._watchers):
             self._nudged.set()
 
+    def close(self) -> None:
+        """End every watch, now and from now on: the process is about to stop."""
+        self._closing.set()
+        for watcher in self._watchers:
+            with contextlib.suppress(asyncio.QueueFull):  # who has a full queue is not waiting
+                watcher.changes.put_nowait(Change(self._mark, None, "CLOSED"))
+
     async def watch(self, owner_id: UUID | None, last: Mark | None = None) -> AsyncIterator[Change]:
-        """Changes of an owner's jobs (of everybody's with None), from now on or from just after `last`."""
+        """Changes of an owner's jobs (of everybody's with None), from now on or from just after `last`, until close."""
         watcher = _Watcher(owner_id)
         if not self._watchers:
-            self._mark = await self._now()
+            now = await self._now()
+            if not self._watchers:  # else another came meanwhile, and this mark would skip what it has yet to see
+                self._mark = now
         start = self._mark
         self._watchers.add(watcher)
         try:
             if last is not None:
                 async for change in self._missed(owner_id, last, start):
                     yield change
-            while True:
+            while not self._closing.is_set():
                 change = await watcher.changes.get()
+                if self._closing.is_set():
+                    return
                 if watcher.lagging and watcher.changes.empty():
                     watcher.lagging = False
                     change = Change(change.mark, None, "RESET")

@@ -1,8 +1,12 @@
 """What a web process holds: one of each, opened when it starts and closed when it ends."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+import signal
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from uuid import UUID
 
 from fastapi import FastAPI
@@ -39,6 +43,32 @@ class State:
             self.ringer.ring(queue)
 
 
+@contextmanager
+def _closed_by_signals(feed: Feed) -> Iterator[None]:
+    """End the live streams once the process is told to stop.
+
+    uvicorn ends the lifespan only after every open answer, and a live stream is open for as long as somebody looks.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def told(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(feed.close)
+        if callable(handler := before[signal.Signals(number)]):
+            handler(number, frame)
+
+    for number in before:
+        signal.signal(number, told)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @asynccontextmanager
 async def open_state(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     """Open the parts, with the app running inside."""
@@ -57,7 +87,8 @@ async def open_state(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     )
     try:
         async with feed.running():
-            yield
+            with _closed_by_signals(feed):
+                yield
     finally:
         ringer.close()
         await hints.close()
