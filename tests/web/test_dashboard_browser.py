@@ -122,3 +122,22 @@ def test_a_list_of_one_state_keeps_to_it(page: Page, helix: Client) -> None:
     expect(page.locator(f"#job-{failed}")).to_contain_text("This job was asked to be rejected.", timeout=PATIENCE)
     expect(page.locator(f"#job-{done}")).to_have_count(0)
     expect(page.locator("#chuck-norris-joke")).not_to_have_text("Fetching daily wisdom...")
+
+
+def test_swaggers_authorize_button_signs_in(chromium: Browser, stack: Stack) -> None:
+    page = chromium.new_page(base_url=stack.url)
+    page.goto("/docs")
+    page.get_by_role("button", name="Authorize").first.click()
+    form = page.locator(".auth-container")
+    form.locator("#oauth_username").fill("demo@helix.net")
+    form.locator("#oauth_password").fill("demo")
+    form.get_by_role("button", name="Apply given OAuth2 credentials").click()
+    expect(form.get_by_role("button", name="Remove authorization")).to_be_visible(timeout=PATIENCE)
+    page.get_by_role("button", name="Close").click()
+
+    page.locator("[id$=me_api_v1_users_me_get] .opblock-summary-control").click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+
+    expect(page.locator(".live-responses-table")).to_contain_text("demo@helix.net", timeout=PATIENCE)
+    page.close()
