@@ -8,8 +8,6 @@ import platformdirs
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from helixnet.errors import CannotStart
-
 MINIMUM_SECRET_BYTES = 32
 
 
@@ -100,7 +98,7 @@ class Settings(BaseSettings):
         return self
 
 
-class MissingSetting(CannotStart):
+class MissingSetting(Exception):
     """A process was started without a setting that it can't do without."""
 
     def __init__(self, names: list[str]) -> None:

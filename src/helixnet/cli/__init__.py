@@ -9,6 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from helixnet.cli import db, parts, up, users
+from helixnet.config import MissingSetting
 from helixnet.errors import CannotStart
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="HelixNet.")
@@ -29,6 +30,6 @@ def main() -> None:
             where = ".".join(str(part) for part in problem["loc"])
             print(f"helix: {f'HELIX_{where.upper()}: ' if where else ''}{problem['msg']}", file=sys.stderr)
         sys.exit(1)
-    except (CannotStart, OSError) as error:
+    except (CannotStart, MissingSetting, OSError) as error:
         print(f"helix: {error}", file=sys.stderr)
         sys.exit(1)
