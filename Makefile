@@ -29,7 +29,7 @@ $(READY): $(LOCK) pyproject.toml
 	@touch $@
 
 lock: $(READY) ## Resolve the dependencies anew, with hashes and for every platform
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	source scripts/registry.sh && $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 		--upgrade --extra embedded --group dev --output-file $(LOCK) pyproject.toml
 
 up: $(READY) ## Run the whole stack on this machine, in .home, until Ctrl-C
@@ -44,7 +44,7 @@ check: $(READY) ## Format, lint, types, layers, migrations, wheel
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_migrations.py
-	$(BIN)/python scripts/check_wheel.py
+	source scripts/registry.sh && $(BIN)/python scripts/check_wheel.py
 
 format: $(READY) ## Put the code in form
 	$(BIN)/ruff format --quiet .

@@ -13,14 +13,7 @@ else
   uv="$VENV/bin/uv"
 fi
 
-# Trust whom the machine trusts, as pip does: a company's own authority is known there.
-export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true}
-
-# uv does not read pip's configuration: a mirror that is set there is handed on.
-if [ -z "${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-}" ]; then
-  index=${PIP_INDEX_URL:-$("$PYTHON" -m pip config get global.index-url 2> /dev/null || true)}
-  if [ -n "$index" ]; then export UV_DEFAULT_INDEX=$index; fi
-fi
+source "$(dirname "$0")/registry.sh"
 
 "$uv" pip install --quiet --python "$VENV/bin/python" --compile-bytecode --require-hashes --requirement "$LOCK"
 "$uv" pip install --quiet --python "$VENV/bin/python" --no-deps --no-build-isolation --editable .

@@ -147,6 +147,29 @@ def test_a_submission_that_makes_no_sense_is_refused_in_words(
     assert words in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(r'{"processor": "core.echo\u0000"}', id="a NUL in the processor"),
+        pytest.param(r'{"processor": "core.echo", "params": {"message": "\ud800"}}', id="a half surrogate in params"),
+        pytest.param(r'{"processor": "\udfff"}', id="a half surrogate in the processor"),
+        pytest.param(r'{"processor": "text.analyze", "inputs": {"content_key": "a\u0000"}}', id="a NUL in a key"),
+        pytest.param(r'{"processor": "text.analyze", "inputs": {"content_key": "\ud800"}}', id="half a surrogate"),
+        pytest.param(r'{"processor": "core.echo", "available_at": "9999999-01-01T00:00:00Z"}', id="a time far off"),
+        pytest.param("{", id="no JSON"),
+        pytest.param("[]", id="no object"),
+    ],
+)
+def test_a_hostile_submission_is_refused_as_invalid(http: httpx2.Client, body: str) -> None:
+    answer = http.post("/api/v1/jobs", content=body, headers={"Content-Type": "application/json"})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+
+
+def test_a_filter_that_nothing_can_match_is_refused_as_invalid(http: httpx2.Client) -> None:
+    assert http.get("/api/v1/jobs", params={"processor": "a\x00"}).status_code == 422
+
+
 def test_text_that_postgresql_could_not_hold_comes_back_unharmed(helix: Client) -> None:
     message = "NUL \x00, quotes '\"; DROP TABLE jobs; --, \u202e and 💥"
 

@@ -89,11 +89,10 @@ async def submit(
     Raises Invalid for an unknown processor, parameters or roles that do not fit, or a key that is not the owner's.
     """
     uploaded = uploaded or {}
+    _check_params(submission.params)
     processor = registry.get(submission.processor)
     params = parse_params(processor, submission.params)
     check_inputs(processor, [*submission.inputs, *uploaded])
-    if len(orjson.dumps(submission.params)) > LARGEST_PARAMS:
-        raise Invalid("The parameters are larger than a mebibyte: hand over a file instead.")
     referred = await artifacts.owned(session, owner_id, list(submission.inputs.values()))
     for role, key in submission.inputs.items():
         if key not in referred:
@@ -215,6 +214,16 @@ async def artifact(session: AsyncSession, reader: Reader, job_id: UUID, artifact
         if view.id == artifact_id:
             return view
     raise NotFound("This job has no such artifact.")
+
+
+def _check_params(params: dict[str, Any]) -> None:
+    """Raise Invalid for parameters that are too large, or that no JSON can carry on."""
+    try:
+        size = len(orjson.dumps(params))
+    except TypeError as error:
+        raise Invalid(f"The parameters can't be stored: {error}.") from None
+    if size > LARGEST_PARAMS:
+        raise Invalid("The parameters are larger than a mebibyte: hand over a file instead.")
 
 
 async def _visible(session: AsyncSession, reader: Reader, job_id: UUID) -> Job:

@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
@@ -89,6 +89,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     for away in (OperationalError, InterfaceError, PoolTimeout):
         app.add_exception_handler(away, _database_away)
+    for unstorable in (DataError, UnicodeEncodeError):
+        app.add_exception_handler(unstorable, _unstorable)
     app.add_exception_handler(DBAPIError, _unexpected)
     app.add_exception_handler(Exception, _unexpected)
 
@@ -123,6 +125,11 @@ async def _database_away(_request: Request, error: Exception) -> JSONResponse:
     return answer(
         503, Unavailable.code, "The database does not answer right now. Try again in a moment.", {"Retry-After": "2"}
     )
+
+
+async def _unstorable(_request: Request, _error: Exception) -> JSONResponse:
+    """Text that PostgreSQL can't hold, or UTF-8 can't write: a NUL, or half of a surrogate pair."""
+    return answer(422, Invalid.code, "The request holds a character that can't be stored, such as NUL.")
 
 
 async def _unexpected(_request: Request, error: Exception) -> JSONResponse:
