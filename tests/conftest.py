@@ -317,7 +317,12 @@ def s3(folder: Path) -> Iterator[S3Server]:
     data.mkdir()
     ports = {name: str(free_port()) for name in ("master.port", "volume.port", "filer.port")}
     command = [str(weed), "server", "-ip=127.0.0.1", f"-dir={data}", "-s3", f"-s3.port={server.port}"]
-    command += ["-master.volumeSizeLimitMB=64", *(f"-{name}={port}" for name, port in ports.items())]
+    command += [
+        "-master.volumeSizeLimitMB=64",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        *(f"-{name}={port}" for name, port in ports.items()),
+    ]
     command += [f"-{part}.port.grpc={free_port()}" for part in ("master", "volume", "filer", "s3")]
     with (folder / "s3.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=data)

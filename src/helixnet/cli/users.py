@@ -1,7 +1,6 @@
 """`helix users`: accounts."""
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from helixnet.cli.up import HomeOption, settings_for
+from helixnet.config import Settings
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,13 +23,13 @@ def seed(home: HomeOption = None) -> None:
     """Make sure that the development accounts exist. In production this does nothing and says so."""
     from helixnet.users import service
 
-    settings = settings_for(home)
-    # Without a database of its own setting, this is the embedded stack, and that is development unless told otherwise.
-    embedded = not settings.database_url.get_secret_value() and "HELIX_PROFILE" not in os.environ
-    if not (settings.development or embedded):
-        print("No accounts were made: the profile is production, which has no default passwords.")
-        return
-    _in_transaction(home, service.seed)
+    async def make(session: "AsyncSession", settings: Settings) -> None:
+        if settings.development:
+            await service.seed(session)
+        else:
+            print("No accounts were made: the profile is production, which has no default passwords.")
+
+    _in_transaction(home, make)
 
 
 @app.command("list")
@@ -39,7 +39,7 @@ def list_users(
     """List the e-mails of all accounts."""
     from helixnet.users import service
 
-    async def read(session: "AsyncSession") -> list[str]:
+    async def read(session: "AsyncSession", _settings: Settings) -> list[str]:
         users = await service.list_users(session)
         return [f"{user.email} {user.role}" if verbose else user.email for user in users]
 
@@ -47,20 +47,20 @@ def list_users(
         print(line)
 
 
-def _in_transaction(home: Path | None, action: "Callable[[AsyncSession], Awaitable[T]]") -> T:
+def _in_transaction(home: Path | None, action: "Callable[[AsyncSession, Settings], Awaitable[T]]") -> T:
     from helixnet import log
     from helixnet.db import Database
     from helixnet.stack import attach
 
-    settings = settings_for(home)
-    log.configure(settings)
+    given = settings_for(home)
+    log.configure(given)
 
     async def run() -> T:
-        async with attach.database_url(settings) as url:
-            database = Database(url, 1, "helix users")
+        async with attach.attached(given) as settings:
+            database = Database(settings.database_url.get_secret_value(), 1, "helix users")
             try:
                 async with database.transaction() as session:
-                    return await action(session)
+                    return await action(session, settings)
             finally:
                 await database.close()
 

@@ -4,19 +4,23 @@ import fcntl
 import hashlib
 import os
 import secrets
+import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
-import psutil
 
 from helixnet.errors import CannotStart
+from helixnet.stack import guard
+from helixnet.stack.accounts import server_account
 
 # A unix socket's address has 108 bytes (Linux) or 104 (macOS), and the servers add names of their own.
 LONGEST_SOCKET_FOLDER = 80
+LOOK_SECONDS = 0.05
 
 
 class HomeInUse(CannotStart):
@@ -33,8 +37,10 @@ class Home:
     def make(cls, path: Path) -> "Home":
         """The home at this path, with its folders made; private to the user."""
         home = cls(path.expanduser().resolve())
-        for folder in (home.path, home.run, home.logs, home.objects):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Root's servers have an account of their own, which must pass (but can't look around) to reach its folders.
+        passage = 0o711 if os.geteuid() == 0 else 0o700
+        for folder, mode in ((home.path, passage), (home.run, passage), (home.logs, 0o700), (home.objects, 0o700)):
+            folder.mkdir(mode=mode, parents=True, exist_ok=True)
         return home
 
     @property
@@ -57,45 +63,55 @@ class Home:
     def state_file(self) -> Path:
         return self.run / "stack.json"
 
+    @property
+    def children_file(self) -> Path:
+        return self.run / "children.json"
+
     def socket_folder(self, server: str) -> Path:
-        """Where a server's socket is: in the home, or, when that path is too long for a socket, in a short one."""
+        """Where a server's socket is: in the home, or, when that path can't be a socket's, in a short one.
+
+        Raises CannotStart when somebody else could get into it.
+        """
         folder = self.run / server
-        if len(os.fsencode(folder)) > LONGEST_SOCKET_FOLDER:
+        # To PostgreSQL's clients, a comma parts two hosts.
+        if len(os.fsencode(folder)) > LONGEST_SOCKET_FOLDER or "," in str(folder):
             name = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
-            folder = Path(tempfile.gettempdir()) / f"helixnet-{os.getuid()}-{name}-{server}"
+            folder = Path(tempfile.gettempdir()) / f"helixnet-{os.geteuid()}-{name}-{server}"
         folder.mkdir(mode=0o700, exist_ok=True)
-        if folder.is_symlink() or (folder.stat().st_mode & 0o077):
-            raise CannotStart(f"{folder} is open to others: remove it")
+        account = server_account(self.postgres_data)
+        found = folder.lstat()
+        ours = found.st_uid in (os.geteuid(), account.uid if account else os.geteuid())
+        if not (ours and stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077):
+            raise CannotStart(f"{folder} is open to others, or is theirs: remove it")
         return folder
 
     def secret_key(self) -> str:
         """The key that signs access tokens: made once, kept in a file for the user alone."""
         file = self.path / "secret_key"
-        try:
-            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return file.read_text()
-        with os.fdopen(handle, "w") as opened:
-            opened.write(secrets.token_urlsafe(48))
+        if not file.exists():
+            # Whole or not at all: a key that was cut short would never be made again.
+            self._write_private(file, secrets.token_urlsafe(48).encode())
         return file.read_text()
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Own the home while the block runs; raises HomeInUse. The lock dies with its process, however that ends."""
-        with (self.run / "lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise HomeInUse(f"HelixNet runs already on {self.path}") from None
+    def lock(self, wait_seconds: float = 0) -> Iterator[None]:
+        """Own the home while the block runs; raises HomeInUse.
+
+        Waits up to `wait_seconds` for a command that uses the home for a moment, but not for a stack that is up. The
+        lock dies with its process, however that ends.
+        """
+        limit = time.monotonic() + wait_seconds
+        with (self.run / "lock").open("a") as file:
+            while not _locked(file.fileno()):
+                if time.monotonic() >= limit or self.read_state() is not None:
+                    raise HomeInUse(f"HelixNet runs already on {self.path}")
+                time.sleep(LOOK_SECONDS)
             yield
 
     def write_state(self, environment: dict[str, str]) -> None:
         """Let other commands find the stack that this process runs."""
-        new = self.state_file.with_suffix(".new")
-        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(orjson.dumps({"pid": os.getpid(), "began": _began(os.getpid()), "environment": environment}))
-        new.rename(self.state_file)
+        state = {"pid": os.getpid(), "birth": guard.birth(os.getpid()), "environment": environment}
+        self._write_private(self.state_file, orjson.dumps(state))
 
     def read_state(self) -> dict[str, str] | None:
         """The environment of the stack that runs on this home, or None."""
@@ -104,16 +120,21 @@ class Home:
         except FileNotFoundError:
             return None
         environment: dict[str, str] = state["environment"]
-        return environment if state["began"] == _began(state["pid"]) else None
+        return environment if state.get("birth") == (guard.birth(state["pid"]) or "gone") else None
 
     def clear_state(self) -> None:
         self.state_file.unlink(missing_ok=True)
 
+    def _write_private(self, file: Path, content: bytes) -> None:
+        new = file.with_suffix(".new")
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
+            opened.write(content)
+        new.replace(file)
 
-def _began(pid: int) -> float | None:
-    """When a process began, which tells it from a later one with the same number; None when there is none."""
+
+def _locked(handle: int) -> bool:
     try:
-        began: float = psutil.Process(pid).create_time()
-    except psutil.NoSuchProcess:
-        return None
-    return began
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
