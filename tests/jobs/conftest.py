@@ -11,8 +11,9 @@ import uuid_utils.compat as uuids
 from helixnet.db import Database
 from helixnet.jobs.models import Job
 from helixnet.jobs.states import Status
-from helixnet.jobs.store import leases, reading, transitions
-from helixnet.jobs.store.transitions import ClaimedJob, GivenUp, NewJob
+from helixnet.jobs.store import commands, leases, reading, transitions
+from helixnet.jobs.store.commands import NewJob
+from helixnet.jobs.store.transitions import ClaimedJob, GivenUp
 
 LEASE = timedelta(seconds=15)
 
@@ -39,7 +40,7 @@ class Ledger:
         }
         job = NewJob(**(values | changes))
         async with self.database.transaction() as session:
-            await transitions.submit(session, job)
+            await commands.submit(session, job)
         return job.id
 
     async def worker(self, node: str = "here", pid: int = 1) -> UUID:
@@ -68,11 +69,11 @@ class Ledger:
 
     async def cancel(self, job_id: UUID) -> Status | None:
         async with self.database.transaction() as session:
-            return await transitions.cancel(session, job_id)
+            return await commands.cancel(session, job_id)
 
     async def retry(self, job_id: UUID) -> bool:
         async with self.database.transaction() as session:
-            return await transitions.retry(session, job_id, 3)
+            return await commands.retry(session, job_id, 3)
 
     async def reap(self, lease: timedelta = LEASE, grace: timedelta = LEASE) -> list[GivenUp]:
         async with self.database.transaction() as session:

@@ -9,7 +9,7 @@ import uuid_utils.compat as uuids
 
 from helixnet.db import Database
 from helixnet.hints import Hints
-from helixnet.jobs.store import transitions
+from helixnet.jobs.store import commands
 from helixnet.stack.servers import Valkey
 from helixnet.web.live import BACKLOG, Change, Feed, Mark
 from tests.jobs.conftest import Ledger
@@ -96,7 +96,7 @@ async def test_an_event_that_commits_late_is_not_skipped(feed: Feed, ledger: Led
     await browser.see()
 
     async with ledger.database.transaction() as slow:
-        await transitions.cancel(slow, late)
+        await commands.cancel(slow, late)
         await ledger.cancel(early)  # begun later, visible first
         await asyncio.sleep(0.3)  # the feed has every chance to run ahead
 

@@ -42,6 +42,7 @@ def test_a_failure_is_told_as_such(stack: Stack) -> None:
     job = helix.wait(helix.submit("core.fail", {"kind": "reject"}).job_id, 30)
 
     wait_until(lambda: f"Job [{job.job_id}] status updated to FAILED." in stack.log, "the failure is told")
+    assert job.status == "FAILED"
 
 
 def test_no_secret_is_in_the_log(stack: Stack) -> None:

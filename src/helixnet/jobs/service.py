@@ -26,7 +26,7 @@ from helixnet.jobs.schemas import (
     JobView,
 )
 from helixnet.jobs.states import FINAL, Status
-from helixnet.jobs.store import reading, transitions
+from helixnet.jobs.store import commands, reading
 from helixnet.processors.registry import Registry, check_inputs, parse_params
 
 PREVIEW_BYTES = 4096
@@ -98,7 +98,7 @@ async def submit(
         if key not in referred:
             raise Invalid(f"{role}: there is no stored file of yours under {key!r}.")
 
-    job = transitions.NewJob(
+    job = commands.NewJob(
         id=job_id or new_job_id(),
         owner_id=owner_id,
         processor=processor.name,
@@ -110,7 +110,7 @@ async def submit(
         time_limit=processor.time_limit,
         available_at=submission.available_at,
     )
-    await transitions.submit(session, job)
+    await commands.submit(session, job)
     await artifacts.register(session, owner_id, list(uploaded.values()))
     linked = {role: referred[key].id for role, key in submission.inputs.items()}
     linked |= {role: artifact.id for role, artifact in uploaded.items()}
@@ -163,7 +163,7 @@ async def cancel(session: AsyncSession, reader: Reader, job_id: UUID) -> JobSumm
     Raises Conflict when the job has ended otherwise.
     """
     await _visible(session, reader, job_id)
-    if await transitions.cancel(session, job_id) is None:
+    if await commands.cancel(session, job_id) is None:
         job = await _visible(session, reader, job_id)
         if job.status in FINAL and job.status != Status.CANCELLED:
             raise Conflict(f"The job is {job.status} already: there is nothing left to cancel.")
@@ -174,7 +174,7 @@ async def retry(session: AsyncSession, registry: Registry, reader: Reader, job_i
     """Put a FAILED or CANCELLED job back in line, with the attempts its processor grants; else raises Conflict."""
     job = await _visible(session, reader, job_id)
     attempts = registry.get(job.processor).retry.max_attempts
-    if not await transitions.retry(session, job_id, attempts):
+    if not await commands.retry(session, job_id, attempts):
         raise Conflict(f"The job is {job.status}: only a FAILED or CANCELLED job can be retried.")
     return await _summary(session, reader, job_id)
 

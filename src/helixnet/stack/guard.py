@@ -54,7 +54,7 @@ def end(traces: Iterable[Trace], patience_seconds: float = PATIENCE_SECONDS) -> 
     """
     traces = list(traces)
     living = [trace for trace in traces if birth(trace.pid) == trace.birth]
-    descendants = [process for trace in living for process in _descendants(trace.pid)]
+    descendants = [process for trace in living for process in descendants_of(trace.pid)]
     for trace in living:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(trace.pid, trace.last_signal)
@@ -97,7 +97,8 @@ def _kill_group(trace: Trace) -> None:
             os.killpg(trace.pid, signal.SIGKILL)
 
 
-def _descendants(pid: int) -> list[psutil.Process]:
+def descendants_of(pid: int) -> list[psutil.Process]:
+    """What a process has started, and what that has, as far as it still runs."""
     try:
         found: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:

@@ -14,6 +14,7 @@ import psutil
 
 from helixnet import log
 from helixnet.errors import CannotStart
+from helixnet.stack.guard import descendants_of
 from helixnet.stack.watch import Watch
 
 FIRST_PAUSE_SECONDS = 0.2
@@ -80,7 +81,7 @@ class Child:
         async with self._spawning:
             process = self._process
         if process is not None:
-            descendants = _descendants(process.pid)
+            descendants = descendants_of(process.pid)
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(self.program.stop_signal)
             if not await _ended(process, self.program.patience):
@@ -140,14 +141,6 @@ async def _ended(process: asyncio.subprocess.Process, seconds: float) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-def _descendants(pid: int) -> list[psutil.Process]:
-    try:
-        found: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-    return found
 
 
 def _kill_group(leader: int) -> None:

@@ -1,1 +1,1 @@
-"""The SQL of jobs: `transitions` changes states, `leases` keeps the workers, `reading` answers questions."""
+"""The SQL of jobs: the owner's `commands`, the attempts' `transitions`, the workers' `leases`, and `reading`."""

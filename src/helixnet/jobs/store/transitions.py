@@ -1,4 +1,4 @@
-"""Every step of a job's life, each one guarded SQL statement that writes its event along with the change.
+"""The steps of an attempt, each one guarded SQL statement that writes its event along with the change.
 
 `attempt` is the fencing token: a statement that ends an attempt names it, so an attempt that was given up meanwhile
 changes nothing and learns of it by the empty answer.
@@ -6,31 +6,15 @@ changes nothing and learns of it by the empty answer.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from helixnet.db import dump_json
 from helixnet.jobs.states import Status
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewJob:
-    """A job as it enters the ledger."""
-
-    id: UUID
-    owner_id: UUID
-    processor: str
-    params: dict[str, Any]
-    payload: dict[str, str]
-    queue: str
-    priority: int
-    max_attempts: int
-    time_limit: timedelta
-    available_at: datetime | None
+from helixnet.jobs.store.telling import telling
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,40 +42,9 @@ class GivenUp:
     status: Status
 
 
-def _telling(change: str, kind: str, data: str, answer: str) -> TextClause:
-    """A statement that makes `change` (an UPDATE of jobs ending in RETURNING), writes its event, and selects."""
-    return text(
-        f"""
-        WITH {change},
-        told AS (
-            INSERT INTO job_events (job_id, seq, owner_id, kind, attempt, data)
-            SELECT id, events, owner_id, {kind}, attempt, {data}
-            FROM changed
-        )
-        SELECT {answer} FROM changed
-        """  # noqa: S608 - put together from constants of this file alone
-    )
-
-
-SUBMIT = text("""
-    WITH changed AS (
-        INSERT INTO jobs (id, owner_id, processor, params, payload, queue, priority, status, max_attempts,
-                          time_limit, available_at, events)
-        VALUES (:id, :owner_id, :processor, CAST(:params AS json), CAST(:payload AS json), :queue, :priority,
-                'PENDING', :max_attempts, :time_limit, COALESCE(CAST(:available_at AS timestamptz), now()), 1)
-        RETURNING id, owner_id
-    ),
-    told AS (
-        INSERT INTO job_events (job_id, seq, owner_id, kind, attempt, data)
-        SELECT id, 1, owner_id, 'PENDING', 0, json_build_object('reason', 'submitted')
-        FROM changed
-    )
-    INSERT INTO queues (name) VALUES (:queue) ON CONFLICT DO NOTHING
-""")
-
 # The priorities are probed one by one from the top, each an exact range of jobs_due_idx: the cost stays the same
 # however many jobs of a higher priority wait for a later time.
-CLAIM = _telling(
+CLAIM = telling(
     """
     due AS (
         SELECT next.id
@@ -128,7 +81,7 @@ CLAIM = _telling(
     answer="id, owner_id, processor, params, payload, queue, attempt, max_attempts, time_limit",
 )
 
-FINISH = _telling(
+FINISH = telling(
     """
     changed AS (
         UPDATE jobs
@@ -150,7 +103,7 @@ FINISH = _telling(
     answer="id",
 )
 
-RETRY_LATER = _telling(
+RETRY_LATER = telling(
     """
     changed AS (
         UPDATE jobs
@@ -171,48 +124,7 @@ RETRY_LATER = _telling(
     answer="id",
 )
 
-CANCEL = _telling(
-    """
-    changed AS (
-        UPDATE jobs
-        SET status = CASE WHEN status = 'PENDING' THEN 'CANCELLED' ELSE status END,
-            finished_at = CASE WHEN status = 'PENDING' THEN now() END,
-            cancel_requested_at = now(),
-            events = events + 1
-        WHERE id = :id
-          AND (status = 'PENDING' OR status = 'IN_PROGRESS' AND cancel_requested_at IS NULL)
-        RETURNING id, owner_id, events, attempt, status
-    )
-    """,
-    kind="CASE WHEN status = 'CANCELLED' THEN 'CANCELLED' ELSE 'CANCEL_REQUESTED' END",
-    data="json_build_object('reason', 'asked for by the user')",
-    answer="status",
-)
-
-RETRY = _telling(
-    """
-    changed AS (
-        UPDATE jobs
-        SET status = 'PENDING',
-            available_at = now(),
-            max_attempts = attempt + :attempts,
-            cancel_requested_at = NULL,
-            progress = NULL,
-            progress_message = NULL,
-            error = NULL,
-            started_at = NULL,
-            finished_at = NULL,
-            events = events + 1
-        WHERE id = :id AND status IN ('FAILED', 'CANCELLED')
-        RETURNING id, owner_id, events, attempt
-    )
-    """,
-    kind="'PENDING'",
-    data="json_build_object('reason', 'retried by the user')",
-    answer="id",
-)
-
-NOTE = _telling(
+NOTE = telling(
     """
     changed AS (
         UPDATE jobs
@@ -230,7 +142,7 @@ NOTE = _telling(
 
 # A job is lost when its worker is silent for longer than its lease or has no row any more, or when its deadline
 # passed and the worker, though alive, did not end it. The first loss is made good at once, later ones after a pause.
-REAP = _telling(
+REAP = telling(
     """
     silent AS (
         -- After a restart of the database, every worker first gets its chance to be heard again.
@@ -279,25 +191,6 @@ REAP = _telling(
                                    'error', error) END""",
     answer="id, owner_id, attempt, status",
 )
-
-
-async def submit(session: AsyncSession, job: NewJob) -> None:
-    """Enter a job as PENDING."""
-    await session.execute(
-        SUBMIT,
-        {
-            "id": job.id,
-            "owner_id": job.owner_id,
-            "processor": job.processor,
-            "params": dump_json(job.params),
-            "payload": dump_json(job.payload),
-            "queue": job.queue,
-            "priority": job.priority,
-            "max_attempts": job.max_attempts,
-            "time_limit": job.time_limit,
-            "available_at": job.available_at,
-        },
-    )
 
 
 async def claim(session: AsyncSession, worker_id: UUID, queue: str, limit: int) -> list[ClaimedJob]:
@@ -368,17 +261,6 @@ async def _back_to_pending(
         },
     )
     return row.first() is not None
-
-
-async def cancel(session: AsyncSession, job_id: UUID) -> Status | None:
-    """Cancel a waiting job, or ask the worker of a running one to stop; None when there is nothing to change."""
-    status = await session.scalar(CANCEL, {"id": job_id})
-    return Status(status) if status else None
-
-
-async def retry(session: AsyncSession, job_id: UUID, attempts: int) -> bool:
-    """Give a FAILED or CANCELLED job `attempts` more attempts; False when it is in another state."""
-    return await session.scalar(RETRY, {"id": job_id, "attempts": attempts}) is not None
 
 
 async def note(
