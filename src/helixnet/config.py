@@ -51,9 +51,7 @@ class Settings(BaseSettings):
     )
     access_token_seconds: float = Field(3600, gt=0, description="How long an access token is good for.")
     session_seconds: float = Field(7 * 86400, gt=0, description="How long a dashboard session lasts without a visit.")
-    cookie_secure: bool = Field(
-        True, description="Send the session cookie over HTTPS only (browsers except localhost)."
-    )
+    cookie_secure: bool = Field(True, description="Send the session cookie over HTTPS only.")
 
     max_upload_bytes: int = Field(10 * 1024**3, gt=0, description="The largest accepted file.")
     max_body_bytes: int = Field(1024**2, gt=0, description="The largest accepted JSON or form body.")

@@ -12,7 +12,8 @@ HelixError
 CannotStart            a process can't begin its work; the command line tells it in a line
 """
 
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 
 class HelixError(Exception):
@@ -67,3 +68,8 @@ class Unavailable(HelixError):
 
 class CannotStart(Exception):
     """A process can't begin its work, and the message says what the user can do about it."""
+
+
+def violations(problems: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """What a validator found (Pydantic's `errors()`), as the `violations` of an Invalid: each path and message."""
+    return [{"path": ".".join(str(step) for step in problem["loc"]), "message": problem["msg"]} for problem in problems]

@@ -70,6 +70,11 @@ def logger(name: str) -> structlog.stdlib.BoundLogger:
     return bound
 
 
+def first_line(error: BaseException) -> str:
+    """An error in a line: what SQLAlchemy says goes on with the statement and its parameters."""
+    return str(error).partition("\n")[0]
+
+
 def bound(**fields: object) -> AbstractContextManager[None]:
     """Within this context, every line carries these fields."""
     return structlog.contextvars.bound_contextvars(**fields)

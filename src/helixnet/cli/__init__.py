@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from helixnet.cli import db, parts, up, users
 from helixnet.config import MissingSetting
-from helixnet.errors import CannotStart
+from helixnet.errors import CannotStart, violations
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="HelixNet.")
 app.command("up")(up.up)
@@ -26,9 +26,9 @@ def main() -> None:
     try:
         app()
     except ValidationError as error:
-        for problem in error.errors(include_url=False, include_input=False):
-            where = ".".join(str(part) for part in problem["loc"])
-            print(f"helix: {f'HELIX_{where.upper()}: ' if where else ''}{problem['msg']}", file=sys.stderr)
+        for found in violations(error.errors(include_url=False, include_input=False)):
+            setting = f"HELIX_{found['path'].upper()}: " if found["path"] else ""
+            print(f"helix: {setting}{found['message']}", file=sys.stderr)
         sys.exit(1)
     except (CannotStart, MissingSetting, OSError) as error:
         print(f"helix: {error}", file=sys.stderr)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from helixnet.errors import Invalid
+from helixnet.errors import Invalid, violations
 from helixnet.processors.base import Processor
 
 GROUP = "helixnet.processors"
@@ -52,11 +52,8 @@ def parse_params(processor: Processor, params: dict[str, Any]) -> BaseModel:
     try:
         return processor.params.model_validate(params)
     except ValidationError as error:
-        violations = [
-            {"path": ".".join(str(part) for part in problem["loc"]), "message": problem["msg"]}
-            for problem in error.errors(include_url=False, include_input=False)
-        ]
-        raise Invalid(f"The parameters do not fit {processor.name}.", violations=violations) from error
+        found = violations(error.errors(include_url=False, include_input=False))
+        raise Invalid(f"The parameters do not fit {processor.name}.", violations=found) from error
 
 
 def check_inputs(processor: Processor, roles: Iterable[str]) -> None:

@@ -12,7 +12,17 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from helixnet import log
-from helixnet.errors import Conflict, Forbidden, HelixError, Invalid, NotFound, TooLarge, Unauthenticated, Unavailable
+from helixnet.errors import (
+    Conflict,
+    Forbidden,
+    HelixError,
+    Invalid,
+    NotFound,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    violations,
+)
 from helixnet.web.pages.render import HEADERS, page
 
 MEDIA_TYPE = "application/problem+json"
@@ -103,11 +113,8 @@ async def _helix_error(_request: Request, error: Exception) -> JSONResponse:
 
 async def _validation_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    violations = [
-        {"path": ".".join(str(part) for part in problem["loc"]), "message": problem["msg"]}
-        for problem in error.errors()
-    ]
-    return answer(422, Invalid.code, "The request does not fit what this route takes.", violations=violations)
+    found = violations(error.errors())
+    return answer(422, Invalid.code, "The request does not fit what this route takes.", violations=found)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -121,7 +128,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _database_away(_request: Request, error: Exception) -> JSONResponse:
-    logger.warning("the database did not answer", error=str(error).partition("\n")[0])
+    logger.warning("the database did not answer", error=log.first_line(error))
     return answer(
         503, Unavailable.code, "The database does not answer right now. Try again in a moment.", {"Retry-After": "2"}
     )

@@ -157,7 +157,7 @@ class Feed:
                 while await self._read_batch():
                     pass
             except (SQLAlchemyError, OSError) as error:
-                logger.warning("the live feed waits for the database", error=str(error).partition("\n")[0])
+                logger.warning("the live feed waits for the database", error=log.first_line(error))
             # What happens within a moment is read together; an event just behind the horizon gets its second look.
             await asyncio.sleep(GATHER_SECONDS)
 

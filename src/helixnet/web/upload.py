@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from helixnet.artifacts import service as artifacts
 from helixnet.artifacts.service import NewArtifact
-from helixnet.errors import Invalid
+from helixnet.errors import Invalid, violations
 from helixnet.jobs import service as jobs
 from helixnet.jobs.schemas import JobSubmission, UploadAccepted
 from helixnet.web.multipart import MultipartForm, Part
@@ -110,11 +110,8 @@ def _submission(fields: dict[str, str]) -> JobSubmission:
     try:
         return JobSubmission.model_validate(values)
     except ValidationError as error:
-        violations = [
-            {"path": ".".join(str(step) for step in problem["loc"]), "message": problem["msg"]}
-            for problem in error.errors(include_url=False, include_input=False)
-        ]
-        raise Invalid("A field of the form does not fit.", violations=violations) from None
+        found = violations(error.errors(include_url=False, include_input=False))
+        raise Invalid("A field of the form does not fit.", violations=found) from None
 
 
 def _plain_filename(name: str) -> str:

@@ -27,7 +27,7 @@ from helixnet.jobs.store import transitions
 from helixnet.jobs.store.transitions import ClaimedJob
 from helixnet.processors.base import Processor, Reject, Retry, RetryPolicy
 from helixnet.processors.registry import Registry, parse_params
-from helixnet.worker.context import RunContext, open_inputs
+from helixnet.worker.context import RunContext, open_inputs, storable
 
 # Results of jobs without files stay in the row up to this size; larger ones, and those of jobs with files, are objects.
 RESULT_IN_ROW_BYTES = 8 * 1024
@@ -250,8 +250,7 @@ def _failure(error: BaseException) -> Failed:
 
 
 def _error(kind: str, message: str, details: dict[str, object] | None = None) -> dict[str, Any]:
-    plain = message.replace("\x00", "").encode(errors="replace").decode()
-    return {"kind": kind, "message": plain[:2000]} | (
+    return {"kind": kind, "message": storable(message)} | (
         {"details": orjson.loads(orjson.dumps(details, default=str))} if details else {}
     )
 

@@ -46,7 +46,7 @@ class Housekeeper:
             try:
                 await step()
             except (SQLAlchemyError, OSError) as error:
-                logger.warning("housekeeping was put off", step=step.__name__, error=str(error).partition("\n")[0])
+                logger.warning("housekeeping was put off", step=step.__name__, error=log.first_line(error))
                 # Heartbeats could not be written either while the database was away: give them one lease's time.
                 self._trusted_from = time.monotonic() + self._lease.total_seconds()
 

@@ -96,10 +96,10 @@ class RunContext:
             return
         self._told_at = now
         fraction = min(max(fraction, 0.0), 1.0)
-        await self._note("PROGRESS", {"fraction": fraction, "message": _clean(message)}, fraction)
+        await self._note("PROGRESS", {"fraction": fraction, "message": storable(message)}, fraction)
 
     async def log(self, message: str, **fields: object) -> None:
-        line = _clean(message)
+        line = storable(message)
         logger.info(line, **{key: value for key, value in fields.items() if key != "event"})
         told: dict[str, object] = {key: str(value)[:LONGEST_LINE] for key, value in fields.items()}
         await self._note("LOG", told | {"message": line})
@@ -121,5 +121,6 @@ class RunContext:
         self._hints.publish(self._job.owner_id)
 
 
-def _clean(text: str) -> str:
+def storable(text: str) -> str:
+    """A processor's words as PostgreSQL can hold them: no NUL, no half surrogate, no end of a novel."""
     return text.replace("\x00", "").encode(errors="replace").decode()[:LONGEST_LINE]

@@ -99,7 +99,7 @@ class Heartbeat(threading.Thread):
                 alive = await self._prove_life(database, registered_id)
             except (SQLAlchemyError, OSError) as error:
                 alive = None
-                logger.warning("no heartbeat: the database did not answer", error=str(error).partition("\n")[0])
+                logger.warning("no heartbeat: the database did not answer", error=log.first_line(error))
             if alive:
                 confirmed = sent
                 self._worker_id = registered_id

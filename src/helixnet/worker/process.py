@@ -101,7 +101,7 @@ class WorkerProcess:
             async with self._resources.database.transaction() as session:
                 jobs = await transitions.claim(session, worker_id, queue, limit=1)
         except (SQLAlchemyError, OSError) as error:
-            logger.warning("no claim: the database did not answer", error=str(error).partition("\n")[0])
+            logger.warning("no claim: the database did not answer", error=log.first_line(error))
             return None
         return jobs[0] if jobs else None
 

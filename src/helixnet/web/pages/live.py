@@ -66,7 +66,7 @@ async def live(
                         return
     except (SQLAlchemyError, OSError) as error:
         # The browser comes back by itself, and names the mark it has.
-        logger.warning("a live stream ended early", error=str(error).partition("\n")[0])
+        logger.warning("a live stream ended early", error=log.first_line(error))
 
 
 def _concerns(change: Change, job: UUID | None) -> bool:
