@@ -27,7 +27,8 @@ from helixnet.client import Client
 from helixnet.config import Settings
 from helixnet.db import Database
 from helixnet.stack.home import Home
-from helixnet.stack.servers import Postgres, Valkey
+from helixnet.stack.rabbitmq import MissingRabbitMQ, RabbitMQ
+from helixnet.stack.servers import ENVIRONMENT, Postgres, Valkey
 
 START_SECONDS = 60
 TEMPLATE = "helix_template"
@@ -70,15 +71,26 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(server: Postgres | Valkey) -> Iterator[None]:
-    """A server's process, from its first answer to its end."""
-    process = subprocess.Popen(server.command(), cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def running(server: Postgres | Valkey | RabbitMQ, user: int | None = None) -> Iterator[psutil.Process]:
+    """A server's process, from its first answer to its end; `user` is whose it is, if not ours."""
+    environment = server.environment if isinstance(server, RabbitMQ) else ENVIRONMENT
+    process = subprocess.Popen(
+        server.command(), cwd="/", env=environment, user=user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         wait_until(server.answers, f"{type(server).__name__} answers", START_SECONDS)
-        yield
+        yield psutil.Process(process.pid)
     finally:
         process.send_signal(server.stop_signal)
         process.wait(20)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the groups of `--dist loadgroup`: pytest-xdist 3.8 writes them where pytest 9.2 no longer looks."""
+    for item in items:
+        if with_group := vars(item).get("_nodeid"):
+            item._id = type(item._id).parse(with_group)
 
 
 @pytest.fixture(scope="session")
@@ -113,6 +125,17 @@ def valkey(folder: Path) -> Iterator[Valkey]:
     sockets = folder / "vk"
     sockets.mkdir(mode=0o700)
     server = Valkey(sockets)
+    with running(server):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(folder: Path) -> Iterator[RabbitMQ]:
+    server = RabbitMQ(folder / "rabbitmq")
+    try:
+        server.initialize()
+    except MissingRabbitMQ as error:
+        pytest.skip(str(error))
     with running(server):
         yield server
 
@@ -182,9 +205,9 @@ class Stack:
         return self.process.wait(20)
 
     def part(self, name: str) -> psutil.Process:
-        """The main process of a part: web, worker, beat, postgres or valkey."""
+        """The main process of a part: web, worker, beat, postgres, valkey or rabbitmq."""
         assert self.process is not None
-        marks = {"postgres": "pginstall/bin/postgres", "valkey": "valkey-server"}
+        marks = {"postgres": "pginstall/bin/postgres", "valkey": "valkey-server", "rabbitmq": "/beam.smp"}
         for child in psutil.Process(self.process.pid).children():
             words = child.cmdline() if is_alive(child) else []
             mark = marks.get(name)

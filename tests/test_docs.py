@@ -11,7 +11,7 @@ from helixnet.cli import app as cli
 from helixnet.config import Settings
 from helixnet.jobs.states import TRANSITIONS, Status
 from helixnet.processors import registry
-from helixnet.web.api import auth, health, jobs
+from helixnet.web.api import auth, batches, failures, health, jobs, queues, selections
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -48,7 +48,20 @@ def test_every_processor_is_documented(processor: str) -> None:
 
 def test_every_route_is_documented() -> None:
     text = (REFERENCE / "api.md").read_text()
-    routes = [(route, "/api/v1") for router in (auth.router, jobs.router) for route in router.routes]
+    routes = [
+        (route, "/api/v1")
+        for router in (
+            auth.router,
+            jobs.busy,
+            jobs.router,
+            selections.router,
+            batches.submission,
+            batches.router,
+            failures.router,
+            queues.router,
+        )
+        for route in router.routes
+    ]
     routes += [(route, "") for route in health.router.routes]
 
     assert len(routes) > 10

@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     broker_url: SecretStr = Field(
         SecretStr(""), description="Celery's broker: `amqp://…`, `redis://…` or `redis+socket://…`."
     )
+    rabbitmq_queue_type: Literal["classic", "quorum"] = Field(
+        "classic", description="The rings' queues in RabbitMQ; `quorum` is for clusters of three nodes or more."
+    )
     cache_url: SecretStr = Field(
         SecretStr(""), description="Valkey or Redis for live hints: `redis://…` or `unix://…`; empty means polling."
     )
@@ -54,12 +57,21 @@ class Settings(BaseSettings):
     cookie_secure: bool = Field(True, description="Send the session cookie over HTTPS only.")
 
     max_upload_bytes: int = Field(10 * 1024**3, gt=0, description="The largest accepted file.")
-    max_body_bytes: int = Field(1024**2, gt=0, description="The largest accepted JSON or form body.")
+    max_body_bytes: int = Field(
+        1024**2, gt=0, description="The largest accepted JSON or form body, and the largest job of a batch."
+    )
+    max_batch_bytes: int = Field(64 * 1024**2, gt=0, description="The largest accepted body of a batch of jobs.")
     max_result_bytes: int = Field(256 * 1024, gt=0, description="Results larger than this are shown as a preview.")
 
     queues: str = Field("default", description="The queues that a worker serves, separated by commas.")
     heartbeat_seconds: float = Field(1, gt=0, description="How often a worker process proves that it lives.")
     lease_seconds: float = Field(15, gt=0, description="Silence after which a worker process is taken for lost.")
+    worker_max_jobs: int = Field(
+        100_000, ge=0, description="A worker process is replaced after so many jobs; 0 for never."
+    )
+    worker_max_memory_bytes: int = Field(
+        1024**3, ge=0, description="A worker process that has grown larger is replaced between two jobs; 0 for never."
+    )
     ring_budget_seconds: float = Field(5, gt=0, description="How long one ring keeps a worker process on one queue.")
     housekeeping_seconds: float = Field(1, gt=0, description="How often beat sweeps, reaps and purges.")
 

@@ -1,14 +1,33 @@
 """The database: one declarative base, one engine for each process, and the only commit."""
 
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import orjson
-from sqlalchemy import MetaData, make_url
+import psycopg
+from sqlalchemy import MetaData, event, make_url
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from helixnet.statements import BELIEVED_SECONDS, Plain, Statements, has_news
 
 CONNECT_TIMEOUT_SECONDS = 5
+POOL_TIMEOUT_SECONDS = 10
+# Every statement of a worker is a look into an index, and is planned once, as for a big table: a plan that was made
+# while the table was small would walk it for as long as the connection lives.
+PLAN_FOR_LOOKUPS = (
+    " -c plan_cache_mode=force_generic_plan -c jit=off"
+    " -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+    " -c enable_incremental_sort=off"
+)
+
+
+# What plain SQL runs on.
+Executor = AsyncSession | Plain
 
 
 class Base(DeclarativeBase):
@@ -28,30 +47,39 @@ class Base(DeclarativeBase):
 class Database:
     """A pool of connections to PostgreSQL that belongs to one process and one event loop.
 
-    `url` is a libpq address (`postgresql://…`). Never share an instance across a fork.
+    `url` is a libpq address (`postgresql://…`). Never share an instance across a fork. With `lookups` it is for
+    statements that are repeated often and find their rows by an index; whoever uses it tries again when a connection
+    turns out to be dead, where others are asked for a sign of life first.
     """
 
-    def __init__(self, url: str, pool_size: int, application: str = "helixnet") -> None:
+    def __init__(self, url: str, pool_size: int, application: str = "helixnet", *, lookups: bool = False) -> None:
+        options: dict[str, Any] = {
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "application_name": application,
+            # A peer that vanished without a word is noticed within about 15 s, not after two hours.
+            "keepalives_idle": 5,
+            "keepalives_interval": 5,
+            "keepalives_count": 2,
+            "tcp_user_timeout": 15_000,
+            "options": "-c timezone=UTC -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s",
+        }
+        planned = options | {"options": options["options"] + PLAN_FOR_LOOKUPS}
+        self._plain = Statements(_plain_address(url), pool_size, POOL_TIMEOUT_SECONDS, **planned)
         self._engine = create_async_engine(
             make_url(url).set(drivername="postgresql+psycopg"),
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=10,
-            pool_pre_ping=True,
+            pool_timeout=POOL_TIMEOUT_SECONDS,
             json_serializer=dump_json,
             json_deserializer=orjson.loads,
-            connect_args={
-                "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-                "application_name": application,
-                # A peer that vanished without a word is noticed within about 15 s, not after two hours.
-                "keepalives_idle": 5,
-                "keepalives_interval": 5,
-                "keepalives_count": 2,
-                "tcp_user_timeout": 15_000,
-                "options": "-c timezone=UTC -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s",
-            },
+            connect_args=(planned if lookups else options) | {"prepare_threshold": 0 if lookups else 5},
         )
+        if not lookups:
+            event.listen(self._engine.sync_engine, "checkin", _note_rest)
+            event.listen(self._engine.sync_engine, "checkout", _wake)
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False, autoflush=False)
+        alone = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._sessions_alone = async_sessionmaker(alone, expire_on_commit=False, autoflush=False)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -59,8 +87,45 @@ class Database:
         async with self._sessions() as session, session.begin():
             yield session
 
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[AsyncSession]:
+        """For one statement, which is a transaction by itself: it goes to the database and back once, not three times.
+
+        Of several statements in the block each is committed alone, which suits reading only.
+        """
+        async with self._sessions_alone() as session:
+            yield session
+
+    def connection(self) -> AbstractAsyncContextManager[Plain]:
+        """As `statement`, for plain SQL that is executed thousands of times a second."""
+        return self._plain.connection()
+
     async def close(self) -> None:
+        await self._plain.close()
         await self._engine.dispose()
+
+
+def _plain_address(url: str) -> str:
+    """The address as libpq takes it."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _note_rest(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["resting_since"] = time.monotonic()
+
+
+def _wake(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """Ask a connection that has rested for a sign of life; one that was used a moment ago is believed to be alive."""
+    rested_seconds = time.monotonic() - record.info.get("resting_since", time.monotonic())
+    if rested_seconds < BELIEVED_SECONDS and not has_news(connection.driver_connection):
+        return
+    try:
+        cursor = connection.cursor()
+        cursor.execute("SELECT 1")
+        cursor.close()
+        connection.rollback()
+    except psycopg.Error as error:
+        raise DisconnectionError(str(error)) from error
 
 
 def dump_json(value: object) -> str:

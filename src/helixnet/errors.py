@@ -7,6 +7,7 @@ HelixError
 ├── NotFound         404  not there, or not yours: the two are never told apart
 ├── Conflict         409  true to form, but the state of things forbids it
 ├── TooLarge         413  over a limit that the message names
+├── UnsupportedMedia 415  a body in a form that this route does not read
 └── Unavailable      503  a part of the system is away; trying again later makes sense
 
 CannotStart            a process can't begin its work; the command line tells it in a line
@@ -59,6 +60,11 @@ class Conflict(HelixError):
 class TooLarge(HelixError):
     code = "too_large"
     status = 413
+
+
+class UnsupportedMedia(HelixError):
+    code = "unsupported_media"
+    status = 415
 
 
 class Unavailable(HelixError):

@@ -21,7 +21,8 @@ async def announce(database: Database, prefix: str, delay: timedelta = NOW) -> N
 
 async def purge(database: Database, blobs: BlobStore) -> int:
     async with database.transaction() as session:
-        return await service.purge(session, blobs)
+        deleted, _more = await service.purge(session, blobs)
+        return deleted
 
 
 async def test_an_announced_prefix_is_purged_of_objects_without_a_row(database: Database, blobs: BlobStore) -> None:

@@ -2,11 +2,14 @@
 
 import asyncio
 import hashlib
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from helixnet.blobs import BlobStore
+from helixnet.config import Settings
 from helixnet.errors import NotFound, TooLarge
 
 pytestmark = pytest.mark.anyio
@@ -62,18 +65,22 @@ async def test_a_source_over_the_limit_leaves_no_object(blobs: BlobStore) -> Non
 
 
 async def test_an_upload_that_is_cancelled_leaves_no_object(blobs: BlobStore) -> None:
-    begun = asyncio.Event()
+    begun, hung_up, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def endless() -> AsyncIterator[bytes]:
+    async def slow() -> AsyncIterator[bytes]:
+        """As a request's body: whoever gives up on it, it ends when the client hangs up."""
         yield PIECE
         begun.set()
-        await asyncio.Event().wait()
+        await hung_up.wait()
+        over.set()
 
-    upload = asyncio.create_task(blobs.put("b/cancelled", endless()))
+    upload = asyncio.create_task(blobs.put("b/cancelled", slow()))
     await begun.wait()
     upload.cancel()
     with pytest.raises(asyncio.CancelledError):
         await upload
+    hung_up.set()
+    await over.wait()
 
     assert await blobs.keys("b/") == []
 
@@ -101,3 +108,37 @@ async def test_a_prefix_lists_its_own_objects_alone(blobs: BlobStore) -> None:
     await blobs.delete(["d/1/a", "d/1/b/c", "d/gone"])
     assert await blobs.keys("d/1/") == []
     assert await blobs.keys("d/10/") == ["d/10/a"]
+
+
+HANGING = """
+import asyncio, sys
+from helixnet.blobs import BlobStore
+from helixnet.config import Settings
+
+async def pieces():
+    for _ in range(40):
+        yield bytes(1024 * 1024)
+    print("half", flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(BlobStore(Settings(storage_url=sys.argv[1])).put("a/b/large", pieces()))
+"""
+
+
+async def test_what_a_killed_process_left_half_written_is_listed_and_deleted(tmp_path: Path) -> None:
+    address = f"file://{tmp_path}/objects"
+    blobs = BlobStore(Settings(storage_url=address))
+    await blobs.put("a/b/whole", b"hello")
+    writer = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HANGING, address, stdout=asyncio.subprocess.PIPE
+    )
+    assert writer.stdout is not None
+    assert await writer.stdout.readline() == b"half\n"
+    writer.kill()
+    await writer.wait()
+
+    keys = await blobs.keys("a/")
+    await blobs.delete([key for key in keys if key != "a/b/whole"])
+
+    assert sorted(keys) == ["a/b/large#1", "a/b/whole"]
+    assert [file.name for file in (tmp_path / "objects" / "a" / "b").iterdir()] == ["whole"]

@@ -8,12 +8,13 @@ from uuid import UUID
 import pytest
 import uuid_utils.compat as uuids
 
-from helixnet.db import Database
+from helixnet.db import Database, dump_json
 from helixnet.jobs.models import Job
 from helixnet.jobs.states import Status
-from helixnet.jobs.store import commands, leases, reading, transitions
+from helixnet.jobs.store import claims, commands, leases, reading, transitions
+from helixnet.jobs.store.claims import NOBODY, ClaimedJob, Slice
 from helixnet.jobs.store.commands import NewJob
-from helixnet.jobs.store.transitions import ClaimedJob, GivenUp
+from helixnet.jobs.store.transitions import GivenUp, Settled
 
 LEASE = timedelta(seconds=15)
 
@@ -28,19 +29,21 @@ class Ledger:
     async def submit(self, **changes: Any) -> UUID:
         values: dict[str, Any] = {
             "id": uuids.uuid7(),
-            "owner_id": self.owner,
             "processor": "core.echo",
-            "params": {},
-            "payload": {},
+            "params": "{}",
+            "payload": "{}",
             "queue": "default",
             "priority": 4,
             "max_attempts": 3,
             "time_limit": timedelta(minutes=5),
             "available_at": None,
         }
+        owner_id = changes.pop("owner_id", self.owner)
+        for name in changes.keys() & {"params", "payload"}:
+            changes[name] = dump_json(changes[name])
         job = NewJob(**(values | changes))
         async with self.database.transaction() as session:
-            await commands.submit(session, job)
+            await commands.submit(session, owner_id, [job])
         return job.id
 
     async def worker(self, node: str = "here", pid: int = 1) -> UUID:
@@ -49,31 +52,53 @@ class Ledger:
             await leases.register(session, worker_id, node, "host", pid, ["default"])
         return worker_id
 
-    async def claim(self, worker_id: UUID, queue: str = "default", limit: int = 1) -> list[ClaimedJob]:
+    async def claim(
+        self,
+        worker_id: UUID,
+        queue: str = "default",
+        limit: int = 1,
+        costs: dict[str, float] | None = None,
+        after: UUID = NOBODY,
+    ) -> list[ClaimedJob]:
+        """A slice of jobs; without `costs` every processor's jobs take no time."""
+        wanted = Slice(limit=limit, seconds=1, costs={"core.echo": 0} if costs is None else costs, after=after)
+        return await claims.claim(self.database, worker_id, queue, wanted)
+
+    async def settle(self, *outcomes: Settled) -> dict[UUID, Status]:
         async with self.database.transaction() as session:
-            return await transitions.claim(session, worker_id, queue, limit)
+            return await transitions.settle(session, outcomes)
 
     async def finish(self, job_id: UUID, attempt: int, status: Status = Status.COMPLETED, **more: Any) -> bool:
-        async with self.database.transaction() as session:
-            return await transitions.finish(session, job_id, attempt, status, **more)
+        return job_id in await self.settle(Settled(id=job_id, attempt=attempt, status=status, **more))
 
-    async def retry_later(self, job_id: UUID, attempt: int, seconds: float = 0) -> bool:
-        async with self.database.transaction() as session:
-            error = {"kind": "bug", "message": "broken"}
-            delay = timedelta(seconds=seconds)
-            return await transitions.retry_later(session, job_id, attempt, delay, "attempt failed", error)
+    async def retry_later(self, job_id: UUID, attempt: int, seconds: float = 0) -> Status | None:
+        outcome = Settled(
+            id=job_id,
+            attempt=attempt,
+            status=Status.PENDING,
+            error={"kind": "bug", "message": "broken"},
+            reason="attempt failed",
+            delay=timedelta(seconds=seconds),
+        )
+        return (await self.settle(outcome)).get(job_id)
 
-    async def hand_back(self, job_id: UUID, attempt: int) -> bool:
+    async def hand_back(self, job_id: UUID, attempt: int) -> Status | None:
+        outcome = Settled(
+            id=job_id, attempt=attempt, status=Status.PENDING, reason="worker shutting down", counts=False
+        )
+        return (await self.settle(outcome)).get(job_id)
+
+    async def ripen(self, limit: int = 1000) -> list[str]:
         async with self.database.transaction() as session:
-            return await transitions.hand_back(session, job_id, attempt, "worker shutting down")
+            return await claims.ripen(session, limit)
 
     async def cancel(self, job_id: UUID) -> Status | None:
         async with self.database.transaction() as session:
-            return await commands.cancel(session, job_id)
+            return (await commands.cancel(session, [job_id])).get(job_id)
 
     async def retry(self, job_id: UUID) -> bool:
         async with self.database.transaction() as session:
-            return await commands.retry(session, job_id, 3)
+            return job_id in await commands.retry(session, {job_id: 3})
 
     async def reap(self, lease: timedelta = LEASE, grace: timedelta = LEASE) -> list[GivenUp]:
         async with self.database.transaction() as session:
@@ -81,7 +106,7 @@ class Ledger:
 
     async def heartbeat(self, worker_id: UUID) -> list[UUID] | None:
         async with self.database.transaction() as session:
-            return await leases.heartbeat(session, worker_id)
+            return await leases.heartbeat(session, worker_id, {})
 
     async def leave(self, worker_id: UUID) -> None:
         async with self.database.transaction() as session:

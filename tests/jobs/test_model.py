@@ -4,6 +4,7 @@ Hypothesis makes up the histories: many jobs and workers, late and repeated answ
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,26 +14,46 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import text
 
 from helixnet.db import Database
 from helixnet.jobs.states import FINAL, TRANSITIONS, Status
+from helixnet.jobs.store.claims import NOBODY
 from tests.jobs.conftest import Ledger
+
+OWNERS = [UUID(int=number) for number in (1, 2, 3)]
 
 
 @dataclass
 class ModelJob:
     """What the ledger must say of a job."""
 
+    owner: UUID
     priority: int
     number: int
     max_attempts: int
+    since: int = 0
+    suspect: bool = False
     status: Status = Status.PENDING
     attempt: int = 0
     worker: UUID | None = None
     asked_to_stop: bool = False
     history: list[str] = field(default_factory=lambda: ["PENDING"])
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Its place in its owner's line."""
+        return self.since, self.number
 
     def move(self, status: Status) -> None:
         assert status in TRANSITIONS[self.status]
@@ -59,7 +80,13 @@ class LedgerMachine(RuleBasedStateMachine):
         self.model: dict[UUID, ModelJob] = {}
         self.alive: set[UUID] = set()
         self.paused = False
+        self.ticks = 0
         self.do(self.clear())
+
+    def tick(self) -> int:
+        """A time that is later than all before."""
+        self.ticks += 1
+        return self.ticks
 
     def do(self, step: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(step)
@@ -69,10 +96,10 @@ class LedgerMachine(RuleBasedStateMachine):
             await session.execute(text("TRUNCATE jobs, job_events, job_artifacts, workers, queues"))
             await session.execute(text("INSERT INTO queues (name) VALUES ('default')"))
 
-    @rule(target=jobs, priority=st.integers(0, 9), max_attempts=st.integers(1, 3))
-    def submit(self, priority: int, max_attempts: int) -> UUID:
-        job_id: UUID = self.do(self.ledger.submit(priority=priority, max_attempts=max_attempts))
-        self.model[job_id] = ModelJob(priority, len(self.model), max_attempts)
+    @rule(target=jobs, owner=st.sampled_from(OWNERS), priority=st.sampled_from([0, 4, 9]), attempts=st.integers(1, 3))
+    def submit(self, owner: UUID, priority: int, attempts: int) -> UUID:
+        job_id: UUID = self.do(self.ledger.submit(owner_id=owner, priority=priority, max_attempts=attempts))
+        self.model[job_id] = ModelJob(owner, priority, len(self.model), attempts, since=self.tick())
         return job_id
 
     @rule(target=workers)
@@ -86,60 +113,78 @@ class LedgerMachine(RuleBasedStateMachine):
         self.do(self.ledger.leave(worker))
         self.alive.discard(worker)
 
-    @rule(target=attempts, worker=workers)
-    def claim(self, worker: UUID) -> tuple[UUID, int] | None:
-        claimed = self.do(self.ledger.claim(worker))
-        waiting = [job_id for job_id, job in self.model.items() if job.status is Status.PENDING]
-        if not waiting or self.paused or worker not in self.alive:
-            assert claimed == []
-            return None
-        (got,) = claimed
-        top = max(self.model[job_id].priority for job_id in waiting)
-        job = self.model[got.id]
-        assert (job.status, job.priority) == (Status.PENDING, top)
-        job.move(Status.IN_PROGRESS)
-        job.attempt += 1
-        job.worker = worker
-        assert got.attempt == job.attempt
-        return got.id, got.attempt
+    @rule(target=attempts, worker=workers, limit=st.integers(1, 4), after=st.sampled_from([NOBODY, *OWNERS]))
+    def claim(self, worker: UUID, limit: int, after: UUID) -> MultipleResults[tuple[UUID, int]]:
+        claimed = self.do(self.ledger.claim(worker, limit=limit, after=after))
+        may = not self.paused and worker in self.alive
+        expected = self.next_slice(limit, after) if may else []
+        assert [job.id for job in claimed] == expected
+        for got in claimed:
+            job = self.model[got.id]
+            job.move(Status.IN_PROGRESS)
+            job.attempt += 1
+            job.worker = worker
+            assert got.attempt == job.attempt
+        return multiple(*((got.id, got.attempt) for got in claimed))
 
-    def holds(self, attempt: tuple[UUID, int] | None) -> ModelJob | None:
+    def next_slice(self, limit: int, after: UUID) -> list[UUID]:
+        """By the rules: the highest priority first, in it the owners in turn with equal parts, suspects alone."""
+        waiting = [job_id for job_id, job in self.model.items() if job.status is Status.PENDING]
+        slice_: list[UUID] = []
+        for priority in sorted({self.model[job_id].priority for job_id in waiting}, reverse=True):
+            lines: dict[UUID, list[UUID]] = {}
+            for job_id in sorted(waiting, key=lambda job_id: self.model[job_id].place):
+                if self.model[job_id].priority == priority:
+                    lines.setdefault(self.model[job_id].owner, []).append(job_id)
+            turns = sorted(lines, key=lambda owner: (owner <= after, owner))[:limit]
+            for owner in turns:
+                slice_ += lines[owner][: -(-limit // len(turns))]
+        slice_ = slice_[:limit]
+        alone = [index for index, job_id in enumerate(slice_) if self.model[job_id].suspect]
+        return slice_[: max(alone[0], 1)] if alone else slice_
+
+    def holds(self, attempt: tuple[UUID, int]) -> ModelJob | None:
         """The job, if this attempt is the one that may still decide it."""
-        if attempt is None:
-            return None
         job = self.model[attempt[0]]
         return job if job.status is Status.IN_PROGRESS and job.attempt == attempt[1] else None
 
     @rule(attempt=attempts, status=st.sampled_from(sorted(FINAL)))
-    def finish(self, attempt: tuple[UUID, int] | None, status: Status) -> None:
+    def finish(self, attempt: tuple[UUID, int], status: Status) -> None:
         """Also the late and the repeated answer: an attempt stays in its bundle."""
-        if attempt is None:
-            return
         job = self.holds(attempt)
         assert self.do(self.ledger.finish(*attempt, status)) is (job is not None)
         if job is not None:
+            job.suspect = False
             job.move(status)
 
     @rule(attempt=attempts)
-    def fail_and_wait(self, attempt: tuple[UUID, int] | None) -> None:
-        if attempt is None:
-            return
+    def fail_and_wait(self, attempt: tuple[UUID, int]) -> None:
         job = self.holds(attempt)
-        may = job is not None and job.attempt < job.max_attempts and not job.asked_to_stop
-        assert self.do(self.ledger.retry_later(*attempt)) is may
-        if job is not None and may:
-            job.move(Status.PENDING)
+        status = self.do(self.ledger.retry_later(*attempt))
+        if job is None:
+            assert status is None
+            return
+        job.move(self.back_in_line(job, counts=True))
+        job.since = self.tick()
+        assert status is job.status
 
     @rule(attempt=attempts)
-    def hand_back(self, attempt: tuple[UUID, int] | None) -> None:
-        if attempt is None:
-            return
+    def hand_back(self, attempt: tuple[UUID, int]) -> None:
         job = self.holds(attempt)
-        may = job is not None and not job.asked_to_stop and job.attempt < job.max_attempts + 1
-        assert self.do(self.ledger.hand_back(*attempt)) is may
-        if job is not None and may:
-            job.max_attempts += 1
-            job.move(Status.PENDING)
+        status = self.do(self.ledger.hand_back(*attempt))
+        if job is None:
+            assert status is None
+            return
+        job.move(self.back_in_line(job, counts=False))
+        job.max_attempts += 1
+        assert status is job.status
+
+    @staticmethod
+    def back_in_line(job: ModelJob, *, counts: bool) -> Status:
+        job.suspect = False
+        if job.asked_to_stop:
+            return Status.CANCELLED
+        return Status.PENDING if job.attempt < job.max_attempts or not counts else Status.FAILED
 
     @rule(job_id=jobs)
     def cancel(self, job_id: UUID) -> None:
@@ -164,7 +209,8 @@ class LedgerMachine(RuleBasedStateMachine):
         if may:
             job.move(Status.PENDING)
             job.max_attempts = job.attempt + 3
-            job.asked_to_stop = False
+            job.asked_to_stop = job.suspect = False
+            job.since = self.tick()
 
     @rule(paused=st.booleans())
     def pause(self, paused: bool) -> None:
@@ -189,18 +235,26 @@ class LedgerMachine(RuleBasedStateMachine):
         given_up = self.do(self.ledger.reap(grace=timedelta(hours=1)))
         lost = {job_id for job_id, job in self.model.items() if job.worker is not None and job.worker not in self.alive}
         assert {job.id for job in given_up} == lost
+        together = Counter(self.model[job_id].worker for job_id in lost)
         for job_id in lost:
             job = self.model[job_id]
+            spared = together[job.worker] > 1
+            job.suspect = not job.asked_to_stop
+            job.max_attempts += spared
             if job.asked_to_stop:
                 job.move(Status.CANCELLED)
             else:
-                job.move(Status.PENDING if job.attempt < job.max_attempts else Status.FAILED)
+                job.move(Status.PENDING if spared or job.attempt < job.max_attempts else Status.FAILED)
         self.do(self.make_due())
 
     async def make_due(self) -> None:
-        """Step the clock: what waits for its turn after a loss is due."""
+        """Step the clock: what waits for its turn after a loss is due, and in line beside all others."""
         async with self.database.transaction() as session:
             await session.execute(text("UPDATE jobs SET available_at = now() WHERE status = 'PENDING'"))
+        await self.ledger.ripen()
+        now = self.tick()
+        for job in self.model.values():
+            job.since = now if job.status is Status.PENDING else job.since
 
     @invariant()
     def the_ledger_says_what_the_model_says(self) -> None:

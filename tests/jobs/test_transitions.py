@@ -93,7 +93,7 @@ async def test_a_finished_job_keeps_its_result_and_its_end(ledger: Ledger) -> No
     job_id = await ledger.submit()
     await ledger.claim(await ledger.worker())
 
-    assert await ledger.finish(job_id, 1, result_path="jobs/x/result.json", result='{"answer":42}')
+    assert await ledger.finish(job_id, 1, result_path="jobs/x/result.json", result=b'{"answer":42}')
 
     job = await ledger.job(job_id)
     assert (job.status, job.result_path, job.result) == ("COMPLETED", "jobs/x/result.json", {"answer": 42})
@@ -124,8 +124,8 @@ async def test_an_attempt_that_was_given_up_can_record_nothing(ledger: Ledger) -
 
     assert second.attempt == 2
     assert not await ledger.finish(job_id, 1)
-    assert not await ledger.retry_later(job_id, 1)
-    assert not await ledger.hand_back(job_id, 1)
+    assert await ledger.retry_later(job_id, 1) is None
+    assert await ledger.hand_back(job_id, 1) is None
     assert await ledger.finish(job_id, 2)
     assert (await ledger.kinds(job_id)).count("COMPLETED") == 1
 
@@ -135,13 +135,14 @@ async def test_a_failed_attempt_waits_for_its_turn_until_the_attempts_are_spent(
     worker = await ledger.worker()
     await ledger.claim(worker)
 
-    assert await ledger.retry_later(job_id, 1, seconds=3600)
+    assert await ledger.retry_later(job_id, 1, seconds=3600) is Status.PENDING
+    assert await ledger.ripen() == []
     assert await ledger.claim(worker) == []
     async with ledger.database.transaction() as session:
         await session.execute(text("UPDATE jobs SET available_at = now()"))
+    assert await ledger.ripen() == ["default"]
     await ledger.claim(worker)
-    assert not await ledger.retry_later(job_id, 2), "no attempt is left"
-    assert await ledger.finish(job_id, 2, Status.FAILED, error={"kind": "bug", "message": "broken"})
+    assert await ledger.retry_later(job_id, 2) is Status.FAILED, "no attempt is left"
 
     job = await ledger.job(job_id)
     assert (job.status, job.attempt, job.error["message"]) == ("FAILED", 2, "broken")
@@ -176,8 +177,7 @@ async def test_the_worker_of_a_running_job_hears_of_its_cancellation(ledger: Led
     assert await ledger.heartbeat(worker) == []
     assert await ledger.cancel(job_id) is Status.IN_PROGRESS
     assert await ledger.heartbeat(worker) == [job_id]
-    assert not await ledger.retry_later(job_id, 1), "a cancelled job is not tried again"
-    assert await ledger.finish(job_id, 1, Status.CANCELLED)
+    assert await ledger.retry_later(job_id, 1) is Status.CANCELLED, "a cancelled job is not tried again"
     assert await ledger.kinds(job_id) == ["PENDING", "IN_PROGRESS", "CANCEL_REQUESTED", "CANCELLED"]
 
 

@@ -96,7 +96,7 @@ async def test_an_event_that_commits_late_is_not_skipped(feed: Feed, ledger: Led
     await browser.see()
 
     async with ledger.database.transaction() as slow:
-        await commands.cancel(slow, late)
+        await commands.cancel(slow, [late])
         await ledger.cancel(early)  # begun later, visible first
         await asyncio.sleep(0.3)  # the feed has every chance to run ahead
 

@@ -274,6 +274,35 @@ def test_a_job_is_cancelled_retried_and_deleted_with_plain_forms(browser: httpx2
     assert browser.get(f"/jobs/{job_id}").status_code == 404
 
 
+def test_a_job_that_has_ended_is_replayed_with_a_plain_form(browser: httpx2.Client, helix: Client) -> None:
+    job_id = helix.wait(submit(browser), 30).job_id
+    assert f'action="/jobs/{job_id}/replay"' in browser.get(f"/jobs/{job_id}").text
+
+    answer = browser.post(f"/jobs/{job_id}/replay", headers={"X-CSRF-Token": csrf(browser)})
+
+    assert answer.status_code == 303
+    again = UUID(answer.headers["location"].removeprefix("/jobs/"))
+    assert again != job_id
+    assert helix.wait(again, 30).status == "COMPLETED"
+
+
+def test_a_waiting_job_says_why_it_waits(browser: httpx2.Client, helix: Client) -> None:
+    job_id = helix.submit("core.echo", available_at="2099-01-01T00:00:00Z").job_id
+
+    text = browser.get(f"/jobs/{job_id}").text
+
+    assert 'id="waiting"' in text
+    assert "It is not to start before 2099-01-01 00:00:00 UTC." in text
+    helix.cancel(job_id)
+    assert 'id="waiting"' not in browser.get(f"/jobs/{job_id}").text
+
+
+def test_a_failed_job_says_what_failed_and_where(browser: httpx2.Client, helix: Client) -> None:
+    job_id = helix.wait(helix.submit("core.fail", {"kind": "error"}, max_attempts=1).job_id, 30).job_id
+
+    assert "helixnet.processors.core:fail" in browser.get(f"/jobs/{job_id}").text
+
+
 def test_the_list_goes_on_where_a_page_ends(sign_in: SignIn, stack: Stack) -> None:
     marcel, helix = sign_in("marcel"), stack.client("marcel@helix.net", "marcel")
     made = {str(helix.submit("core.echo", {"message": "x"}).job_id) for _ in range(27)}

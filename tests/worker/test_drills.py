@@ -1,4 +1,7 @@
-"""Drills: parts of a running HelixNet are killed in the middle of a job, and the job still ends as it should."""
+"""Drills: parts of a running HelixNet are killed in the middle of a job, and the job still ends as it should.
+
+Those of the broker are in test_brokers.py.
+"""
 
 import os
 import signal
@@ -82,36 +85,6 @@ def test_a_killed_web_costs_nothing_but_its_answers(own_stack: Stack) -> None:
 
     wait_until(lambda: own_stack.is_back("web", old), "the web is back")
     assert_completed_once(helix, helix.wait(job_id, 40), attempt=1)
-
-
-def test_a_killed_valkey_costs_a_running_job_nothing(own_stack: Stack) -> None:
-    helix = own_stack.client()
-    job_id = start_sleeping(helix)
-
-    own_stack.kill("valkey")
-
-    assert_completed_once(helix, helix.wait(job_id, 40), attempt=1)
-
-
-def test_without_a_broker_uploads_are_accepted_and_run_when_it_is_back(own_stack: Stack) -> None:
-    helix = own_stack.client()
-    with own_stack.frozen_supervisor():
-        own_stack.kill("valkey")
-        before = time.monotonic()
-        answer = own_stack.http(helix).post(
-            "/api/v1/jobs/upload",
-            files={"content_key": ("a.txt", b"The moon is far. The sun is farther."), "context_key": ("b.txt", b"sun")},
-        )
-        took = time.monotonic() - before
-        assert answer.status_code == 201
-        job_id = UUID(answer.json()["job_id"])
-        assert helix.job(job_id).status == "PENDING"
-
-    job = helix.wait(job_id, 60)
-
-    assert took < 5, "the answer does not wait for the broker"
-    assert job.status == "COMPLETED"
-    assert states(helix, job_id).count("COMPLETED") == 1
 
 
 def test_a_killed_postgres_loses_nothing_that_was_accepted(own_stack: Stack) -> None:

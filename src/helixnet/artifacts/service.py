@@ -1,6 +1,6 @@
 """The rules of artifacts: the object first, the row second, and no object without a row for long."""
 
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -14,7 +14,7 @@ from helixnet.blobs import BlobStore
 
 # Longer than the longest upload or attempt lasts: what is still without a row by then was given up.
 ORPHAN_AGE = timedelta(hours=24)
-PURGE_BATCH = 20
+PURGE_BATCH = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,14 @@ async def settle(session: AsyncSession, prefix: str) -> None:
 
 async def owned(session: AsyncSession, owner_id: UUID, keys: list[str]) -> dict[str, Artifact]:
     """The owner's artifacts among these storage keys, by key."""
-    return await store.owned_by_keys(session, owner_id, keys)
+    return await store.owned_by_keys(session, owner_id, keys) if keys else {}
+
+
+async def owned_ids(session: AsyncSession, owner_id: UUID, keys: Collection[str]) -> dict[str, UUID]:
+    """The ids of the owner's artifacts among any number of storage keys, by key."""
+    # PostgreSQL refuses a NUL before it looks for anything, and no key has one.
+    possible = [key for key in keys if "\0" not in key]
+    return await store.owned_ids(session, owner_id, possible) if possible else {}
 
 
 async def remove(session: AsyncSession, artifacts: Sequence[Artifact]) -> None:
@@ -81,14 +88,15 @@ async def remove(session: AsyncSession, artifacts: Sequence[Artifact]) -> None:
         await store.doom(session, prefix, timedelta(0))
 
 
-async def purge(session: AsyncSession, blobs: BlobStore) -> int:
-    """Delete the objects without a row under every prefix whose time has come; answers how many objects."""
+async def purge(session: AsyncSession, blobs: BlobStore) -> tuple[int, bool]:
+    """Delete the objects without a row under prefixes whose time has come; how many, and whether there may be more."""
     deleted = 0
-    for prefix in await store.due_prefixes(session, PURGE_BATCH):
+    prefixes = await store.due_prefixes(session, PURGE_BATCH)
+    for prefix in prefixes:
         keys = await blobs.keys(prefix)
         known = await store.known_keys(session, keys) if keys else set()
         orphans = [key for key in keys if key not in known]
         await blobs.delete(orphans)
         await store.spare(session, prefix)
         deleted += len(orphans)
-    return deleted
+    return deleted, len(prefixes) == PURGE_BATCH

@@ -4,11 +4,22 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from helixnet.artifacts.models import Artifact, DoomedPrefix
+from helixnet.db import dump_json
+
+# All keys as one value: a parameter for each is too much for ten thousand, and for PostgreSQL from 65,536 on.
+OWNED_IDS = text("""
+    SELECT storage_key, artifacts.id
+    FROM json_array_elements_text(CAST(:keys AS json)) AS wanted (storage_key)
+    JOIN artifacts USING (storage_key)
+    WHERE owner_id = :owner_id
+    ORDER BY artifacts.id
+    FOR KEY SHARE OF artifacts
+""")
 
 
 async def insert_artifacts(session: AsyncSession, artifacts: Sequence[dict[str, object]]) -> None:
@@ -25,6 +36,12 @@ async def owned_by_keys(session: AsyncSession, owner_id: UUID, keys: Iterable[st
         .with_for_update(read=True, key_share=True)
     )
     return {artifact.storage_key: artifact for artifact in rows}
+
+
+async def owned_ids(session: AsyncSession, owner_id: UUID, keys: Sequence[str]) -> dict[str, UUID]:
+    """As `owned_by_keys`, only the ids, for any number of keys."""
+    rows = await session.execute(OWNED_IDS, {"owner_id": owner_id, "keys": dump_json(keys)})
+    return {row.storage_key: row.id for row in rows}
 
 
 async def delete_artifacts(session: AsyncSession, artifact_ids: Sequence[UUID]) -> None:

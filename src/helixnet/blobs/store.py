@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import re
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from helixnet.errors import NotFound, TooLarge
 PIECE_BYTES = 1024 * 1024
 # What an upload may hold in memory is their product; S3's 10,000 parts then carry 80 GB.
 PART_BYTES, PARTS_UNDER_WAY = 8 * 1024 * 1024, 3
+# What obstore calls a file of a folder until it is whole; it never lists one.
+HALF_WRITTEN = re.compile(r"#\d+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +97,20 @@ class BlobStore:
     async def delete(self, keys: list[str]) -> None:
         """Delete objects; those that are gone already are no error."""
         for key in keys:
+            if self._folder is not None and HALF_WRITTEN.search(key):
+                await asyncio.to_thread((self._folder / key).unlink, missing_ok=True)
+                continue
             try:
                 await obstore.delete_async(self._store, key)
             except (NotFoundError, FileNotFoundError):
                 continue
 
     async def keys(self, prefix: str) -> list[str]:
-        """The keys under a prefix, which ends at a `/`."""
-        return [meta["path"] async for page in obstore.list(self._store, prefix, chunk_size=1000) for meta in page]
+        """The keys under a prefix, which ends at a `/`; in a folder, also what a killed process left half written."""
+        keys = [meta["path"] async for page in obstore.list(self._store, prefix, chunk_size=1000) for meta in page]
+        if self._folder is not None:
+            keys += await asyncio.to_thread(_half_written, self._folder, prefix)
+        return keys
 
     async def check(self) -> None:
         """Raise whatever the store raises when it can't be reached."""
@@ -147,6 +156,11 @@ class _Hashed:
         if self._limit is not None and self.size > self._limit:
             raise TooLarge(f"The file is larger than the limit of {self._limit} bytes.", limit=self._limit)
         self.digest.update(piece)
+
+
+def _half_written(folder: Path, prefix: str) -> list[str]:
+    files = (file for file in (folder / prefix).rglob("*#*") if HALF_WRITTEN.search(file.name))
+    return [file.relative_to(folder).as_posix() for file in files]
 
 
 def _make_durable(path: Path) -> None:

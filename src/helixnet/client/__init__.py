@@ -10,5 +10,6 @@ with Client("http://127.0.0.1:8000") as helix:
 """
 
 from helixnet.client.sync import Client, ProblemError
+from helixnet.jobs.schemas import JobSubmission
 
-__all__ = ["Client", "ProblemError"]
+__all__ = ["Client", "JobSubmission", "ProblemError"]

@@ -1,7 +1,7 @@
 """The blocking client."""
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -12,12 +12,20 @@ import httpx2
 
 from helixnet.artifacts.schemas import ArtifactView
 from helixnet.jobs.schemas import (
+    BatchAccepted,
+    BatchView,
+    Changed,
     EventPage,
+    FailureList,
     JobAccepted,
     JobPage,
+    JobSelection,
     JobSubmission,
     JobSummary,
     JobView,
+    Matched,
+    QueueList,
+    QueueView,
     UploadAccepted,
 )
 from helixnet.jobs.states import FINAL
@@ -83,6 +91,29 @@ class Client:
         submission = JobSubmission(processor=processor, params=params or {}, **options)
         return JobAccepted.model_validate(self._call("POST", "/jobs", json=submission.model_dump(mode="json")))
 
+    def submit_batch(self, submissions: Iterable[JobSubmission], *, partial: bool = False) -> BatchAccepted:
+        """Submit up to 10,000 jobs together: all or none, or with `partial` those that are right."""
+        lines = b"".join(
+            submission.model_dump_json(exclude_defaults=True).encode() + b"\n" for submission in submissions
+        )
+        headers = {"Content-Type": "application/x-ndjson"}
+        query = {"partial": partial}
+        return BatchAccepted.model_validate(
+            self._call("POST", "/jobs/batch", content=lines, headers=headers, params=query)
+        )
+
+    def batch(self, batch_id: UUID) -> BatchView:
+        """A batch with the counts of its jobs by state."""
+        return BatchView.model_validate(self._call("GET", f"/batches/{batch_id}"))
+
+    def cancel_batch(self, batch_id: UUID) -> int:
+        """Cancel what has not ended; answers how many jobs it concerned."""
+        return Changed.model_validate(self._call("POST", f"/batches/{batch_id}/cancel")).count
+
+    def retry_batch(self, batch_id: UUID) -> int:
+        """Put FAILED and CANCELLED jobs back in line; answers how many."""
+        return Changed.model_validate(self._call("POST", f"/batches/{batch_id}/retry")).count
+
     def jobs(self, **query: str | int | bool) -> JobPage:
         """A page of jobs; `query`: `status`, `processor`, `cursor`, `limit`, `everyone`."""
         return JobPage.model_validate(self._call("GET", "/jobs", params=query))
@@ -123,6 +154,58 @@ class Client:
 
     def retry(self, job_id: UUID) -> JobSummary:
         return JobSummary.model_validate(self._call("POST", f"/jobs/{job_id}/retry"))
+
+    def replay(self, job_id: UUID) -> JobAccepted:
+        """Run a job anew, as a new job."""
+        return JobAccepted.model_validate(self._call("POST", f"/jobs/{job_id}/replay"))
+
+    def cancel_all(self, *, everyone: bool = False, **conditions: Any) -> int:
+        """Cancel all jobs that meet the conditions (fields of JobSelection) and have not ended; answers how many."""
+        return self._command("cancel", everyone, conditions)
+
+    def retry_all(self, *, everyone: bool = False, **conditions: Any) -> int:
+        """Put all FAILED and CANCELLED jobs that meet the conditions back in line; answers how many."""
+        return self._command("retry", everyone, conditions)
+
+    def replay_all(self, *, everyone: bool = False, **conditions: Any) -> int:
+        """Run all jobs that meet the conditions and have ended anew, as new jobs; answers how many."""
+        return self._command("replay", everyone, conditions)
+
+    def _command(self, verb: str, everyone: bool, conditions: dict[str, Any]) -> int:
+        """As many calls as it takes, each a transaction of its own."""
+        count, selection = 0, JobSelection(**conditions)
+        while True:
+            body = selection.model_dump(mode="json", exclude_none=True)
+            answer = self._call("POST", f"/jobs/{verb}", json=body, params={"everyone": everyone})
+            matched = Matched.model_validate(answer)
+            count += matched.count
+            if matched.next_cursor is None:
+                return count
+            selection = selection.model_copy(update={"cursor": matched.next_cursor})
+
+    def failures(self, *, everyone: bool = False) -> FailureList:
+        """FAILED jobs by what failed and where, with counts."""
+        return FailureList.model_validate(self._call("GET", "/failures", params={"everyone": everyone}))
+
+    def failed_alike(self, fingerprint: str, **query: str | int | bool) -> JobPage:
+        """A page of the jobs that FAILED in this way; `query`: `cursor`, `limit`, `everyone`."""
+        return JobPage.model_validate(self._call("GET", f"/failures/{fingerprint}", params=query))
+
+    def queues(self) -> list[QueueView]:
+        """Every queue and how it stands."""
+        return QueueList.model_validate(self._call("GET", "/queues")).items
+
+    def pause_queue(self, name: str) -> QueueView:
+        """Start nothing of the queue any more. For admins."""
+        return QueueView.model_validate(self._call("POST", f"/queues/{name}/pause"))
+
+    def resume_queue(self, name: str) -> QueueView:
+        """Start its jobs again. For admins."""
+        return QueueView.model_validate(self._call("POST", f"/queues/{name}/resume"))
+
+    def limit_queue(self, name: str, **limits: int | None) -> QueueView:
+        """Set `running_limit`, `owner_running_limit` or both; None takes a limit away. For admins."""
+        return QueueView.model_validate(self._call("PATCH", f"/queues/{name}", json=limits))
 
     def delete(self, job_id: UUID) -> None:
         self._call("DELETE", f"/jobs/{job_id}")

@@ -1,4 +1,4 @@
-"""The ledger's tables: jobs, their events and artifacts, the worker processes and the queues.
+"""The ledger's tables: jobs, their batches, events and artifacts, the worker processes and the queues.
 
 No foreign keys point out of `jobs` and `job_events`: each would take a lock on a shared row (the owner's, say) for
 every job, and nothing here is ever deleted but through `jobs.service`, which knows what belongs together.
@@ -40,16 +40,30 @@ class Job(Base):
     __table_args__ = (
         CheckConstraint("status IN ({})".format(", ".join(f"'{status}'" for status in Status)), name="status"),
         CheckConstraint(f"priority BETWEEN {LOWEST_PRIORITY} AND {HIGHEST_PRIORITY}", name="priority"),
-        Index("jobs_due_idx", "queue", "priority", "available_at", "id", postgresql_where=text("status = 'PENDING'")),
+        # Each owner's line within a queue and priority; what waits for a later time is in an index of its own.
+        Index(
+            "jobs_line_idx",
+            "queue",
+            "priority",
+            "owner_id",
+            "available_at",
+            "id",
+            postgresql_where=text("status = 'PENDING' AND due"),
+        ),
+        Index("jobs_later_idx", "available_at", postgresql_where=text("status = 'PENDING' AND NOT due")),
         Index("jobs_running_idx", "worker_id", postgresql_where=text("status = 'IN_PROGRESS'")),
         Index("jobs_owner_idx", "owner_id", "id"),
-        Index("jobs_owner_status_idx", "owner_id", "status", "id"),
+        # Only the rare states: an entry for every state would be paid for by every change of every job.
+        Index("jobs_ended_idx", "owner_id", "status", "id", postgresql_where=text("status IN ('FAILED', 'CANCELLED')")),
+        Index("jobs_failed_idx", "owner_id", "fingerprint", "id", postgresql_where=text("status = 'FAILED'")),
+        Index("jobs_batch_idx", "batch_id", "status", postgresql_where=text("batch_id IS NOT NULL")),
         # Every job is rewritten twice or more in its life: leave room for it on its page, and clean up early.
         {"postgresql_with": {"fillfactor": "70", "autovacuum_vacuum_scale_factor": "0.02"}},
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     owner_id: Mapped[UUID]
+    batch_id: Mapped[UUID | None]
     processor: Mapped[str] = mapped_column(Text)
     params: Mapped[Any] = mapped_column(JSON)
     payload: Mapped[Any] = mapped_column(JSON)
@@ -60,6 +74,7 @@ class Job(Base):
     max_attempts: Mapped[int] = mapped_column(Integer)
     time_limit: Mapped[timedelta] = mapped_column(Interval)
     available_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+    due: Mapped[bool] = mapped_column(server_default="true")  # false until `available_at` was seen to have passed
     deadline_at: Mapped[datetime | None] = mapped_column(Moment)
     worker_id: Mapped[UUID | None]
     cancel_requested_at: Mapped[datetime | None] = mapped_column(Moment)
@@ -68,6 +83,7 @@ class Job(Base):
     result_path: Mapped[str | None] = mapped_column(Text)
     result: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
     error: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
+    fingerprint: Mapped[str | None] = mapped_column(Text)  # which kind of failure `error` is: see worker/failure.py
     events: Mapped[int] = mapped_column(Integer, server_default="0")
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
     started_at: Mapped[datetime | None] = mapped_column(Moment)
@@ -117,6 +133,7 @@ class Worker(Base):
     host: Mapped[str] = mapped_column(Text)
     pid: Mapped[int]
     queues: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    pace: Mapped[Any] = mapped_column(JSON, server_default="{}")  # queue -> seconds for a job, as a moving average
     started_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
     heartbeat_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
 
@@ -128,3 +145,17 @@ class Queue(Base):
 
     name: Mapped[str] = mapped_column(Text, primary_key=True)
     paused: Mapped[bool] = mapped_column(server_default="false")
+    running_limit: Mapped[int | None]  # of the queue as a whole
+    owner_running_limit: Mapped[int | None]  # of each owner within the queue
+
+
+class Batch(Base):
+    """Jobs that were submitted together; what became of them is counted from their rows."""
+
+    __tablename__ = "batches"
+    __table_args__ = (Index(None, "owner_id", "id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    owner_id: Mapped[UUID]
+    size: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())

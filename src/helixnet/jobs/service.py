@@ -3,18 +3,23 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import orjson
 import uuid_utils.compat as uuids
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from helixnet.artifacts import service as artifacts
 from helixnet.artifacts.schemas import ArtifactView
 from helixnet.artifacts.service import NewArtifact
 from helixnet.blobs import BlobStore
+from helixnet.db import Executor, dump_json
 from helixnet.errors import Conflict, Invalid, NotFound, TooLarge
+from helixnet.jobs import queues
 from helixnet.jobs.models import Job
 from helixnet.jobs.schemas import (
     EventPage,
@@ -27,6 +32,7 @@ from helixnet.jobs.schemas import (
 )
 from helixnet.jobs.states import FINAL, Status
 from helixnet.jobs.store import commands, reading
+from helixnet.jobs.store.reading import JobRow
 from helixnet.processors.registry import Registry, check_inputs, parse_params
 
 PREVIEW_BYTES = 4096
@@ -89,33 +95,49 @@ async def submit(
     Raises Invalid for an unknown processor, parameters or roles that do not fit, or a key that is not the owner's.
     """
     uploaded = uploaded or {}
-    _check_params(submission.params)
-    processor = registry.get(submission.processor)
-    params = parse_params(processor, submission.params)
-    check_inputs(processor, [*submission.inputs, *uploaded])
+    job = draft(registry, submission, [*submission.inputs, *uploaded], job_id or new_job_id())
     referred = await artifacts.owned(session, owner_id, list(submission.inputs.values()))
     for role, key in submission.inputs.items():
         if key not in referred:
             raise Invalid(f"{role}: there is no stored file of yours under {key!r}.")
+    payload = submission.inputs | {role: artifact.storage_key for role, artifact in uploaded.items()}
+    job.payload = dump_json(payload)
+    await commands.submit(session, owner_id, [job])
+    await artifacts.register(session, owner_id, list(uploaded.values()))
+    linked = {role: referred[key].id for role, key in submission.inputs.items()}
+    linked |= {role: artifact.id for role, artifact in uploaded.items()}
+    await reading.link(session, job.id, "input", 0, linked)
+    return Accepted(JobAccepted(job_id=job.id, status=Status.PENDING, payload=payload), job.queue)
 
-    job = commands.NewJob(
-        id=job_id or new_job_id(),
-        owner_id=owner_id,
+
+async def submit_without_files(
+    session: Executor, registry: Registry, owner_id: UUID, submission: JobSubmission
+) -> Accepted:
+    """Enter a job that reads no files: one statement, and so a transaction by itself. Raises Invalid as `submit`."""
+    job = draft(registry, submission, (), new_job_id())
+    await commands.submit(session, owner_id, [job])
+    return Accepted(JobAccepted(job_id=job.id, status=Status.PENDING, payload={}), job.queue)
+
+
+def draft(registry: Registry, submission: JobSubmission, roles: Sequence[str], job_id: UUID) -> commands.NewJob:
+    """The job that a submission asks for, its parameters checked and complete.
+
+    Raises Invalid for an unknown processor, parameters or roles that do not fit.
+    """
+    processor = registry.get(submission.processor)
+    params = parse_params(processor, submission.params)
+    check_inputs(processor, roles)
+    return commands.NewJob(
+        id=job_id,
         processor=processor.name,
-        params=params.model_dump(mode="json"),
-        payload=submission.inputs | {role: artifact.storage_key for role, artifact in uploaded.items()},
+        params=_params_text(params),
+        payload=dump_json(submission.inputs),
         queue=processor.queue,
         priority=submission.priority,
         max_attempts=submission.max_attempts or processor.retry.max_attempts,
         time_limit=processor.time_limit,
         available_at=submission.available_at,
     )
-    await commands.submit(session, job)
-    await artifacts.register(session, owner_id, list(uploaded.values()))
-    linked = {role: referred[key].id for role, key in submission.inputs.items()}
-    linked |= {role: artifact.id for role, artifact in uploaded.items()}
-    await reading.link(session, job.id, "input", 0, linked)
-    return Accepted(JobAccepted(job_id=job.id, status=Status.PENDING, payload=job.payload), job.queue)
 
 
 async def list_jobs(
@@ -140,12 +162,21 @@ async def list_jobs(
     return JobPage(items=items, next_cursor=str(found.cursor) if found.cursor else None)
 
 
-async def get(session: AsyncSession, blobs: BlobStore, reader: Reader, job_id: UUID, max_result_bytes: int) -> JobView:
-    """One job with its result; raises NotFound when it is not there or not the reader's."""
-    job = await _visible(session, reader, job_id)
+async def get(
+    session: Executor, blobs: BlobStore, reader: Reader, job_id: UUID, *, max_result_bytes: int, lease: timedelta
+) -> JobView:
+    """One job with its result, or why it waits; raises NotFound when it is not there or not the reader's.
+
+    Results above `max_result_bytes` are shown as a preview; a worker silent for longer than `lease` doesn't count.
+    """
+    job = await reading.look(session, job_id, reader.owner_id)
+    if job is None:
+        raise NotFound("There is no such job.")
     view = JobView.model_validate(job)
     if job.status == Status.COMPLETED:
         view.result_content = await _result(blobs, job, max_result_bytes)
+    elif job.status == Status.PENDING:
+        view.waiting = await queues.why_waiting(session, job, lease)
     return view
 
 
@@ -163,7 +194,7 @@ async def cancel(session: AsyncSession, reader: Reader, job_id: UUID) -> JobSumm
     Raises Conflict when the job has ended otherwise.
     """
     await _visible(session, reader, job_id)
-    if await commands.cancel(session, job_id) is None:
+    if not await commands.cancel(session, [job_id]):
         job = await _visible(session, reader, job_id)
         if job.status in FINAL and job.status != Status.CANCELLED:
             raise Conflict(f"The job is {job.status} already: there is nothing left to cancel.")
@@ -173,10 +204,15 @@ async def cancel(session: AsyncSession, reader: Reader, job_id: UUID) -> JobSumm
 async def retry(session: AsyncSession, registry: Registry, reader: Reader, job_id: UUID) -> JobSummary:
     """Put a FAILED or CANCELLED job back in line, with the attempts its processor grants; else raises Conflict."""
     job = await _visible(session, reader, job_id)
-    attempts = registry.get(job.processor).retry.max_attempts
-    if not await commands.retry(session, job_id, attempts):
+    if not await commands.retry(session, granted_attempts(registry, {job_id: job.processor})):
         raise Conflict(f"The job is {job.status}: only a FAILED or CANCELLED job can be retried.")
     return await _summary(session, reader, job_id)
+
+
+def granted_attempts(registry: Registry, jobs: Mapping[UUID, str]) -> dict[UUID, int]:
+    """How many attempts a retry grants each job, by its processor's policy; one for a processor that is gone."""
+    attempts = {processor.name: processor.retry.max_attempts for processor in registry}
+    return {job_id: attempts.get(processor, 1) for job_id, processor in jobs.items()}
 
 
 async def delete(session: AsyncSession, reader: Reader, job_id: UUID) -> None:
@@ -216,14 +252,15 @@ async def artifact(session: AsyncSession, reader: Reader, job_id: UUID, artifact
     raise NotFound("This job has no such artifact.")
 
 
-def _check_params(params: dict[str, Any]) -> None:
-    """Raise Invalid for parameters that are too large, or that no JSON can carry on."""
+def _params_text(params: BaseModel) -> str:
+    """Parameters as JSON; raises Invalid when they are too large, or hold what no JSON can carry on."""
     try:
-        size = len(orjson.dumps(params))
-    except TypeError as error:
+        written = params.model_dump_json()
+    except (PydanticSerializationError, UnicodeEncodeError) as error:
         raise Invalid(f"The parameters can't be stored: {error}.") from None
-    if size > LARGEST_PARAMS:
+    if len(written) > LARGEST_PARAMS:
         raise Invalid("The parameters are larger than a mebibyte: hand over a file instead.")
+    return written
 
 
 async def _visible(session: AsyncSession, reader: Reader, job_id: UUID) -> Job:
@@ -238,7 +275,7 @@ async def _summary(session: AsyncSession, reader: Reader, job_id: UUID) -> JobSu
     return JobSummary.model_validate(await _visible(session, reader, job_id))
 
 
-async def _result(blobs: BlobStore, job: Job, limit: int) -> Any:
+async def _result(blobs: BlobStore, job: JobRow, limit: int) -> Any:
     if job.result_path is None or job.result is not None:
         return job.result
     try:

@@ -1,6 +1,9 @@
-"""Processors for tests and drills, known in the development profile only: echo, sleep, fail."""
+"""Processors for tests and drills, known in the development profile only: echo, sleep, fail, spawn."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
 from typing import Annotated, Literal
 
@@ -9,6 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from helixnet.processors.base import JobContext, Processor, Reject, Retry
 
 STEP_SECONDS = 0.1
+# A program that leaves its parent's process group and session and is nobody's child: it prints its number first.
+DETACHED = """
+import os, sys, time
+if os.fork(): os._exit(0)
+os.setsid()
+if os.fork(): os._exit(0)
+print(os.getpid(), flush=True)
+os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+time.sleep(float(sys.argv[1]))
+"""
 
 
 class _Params(BaseModel):
@@ -34,6 +47,12 @@ class FailParams(_Params):
     times: Annotated[int, Field(ge=0, description="Fail on this many attempts, then succeed; 0 means always.")] = 0
 
 
+class SpawnParams(_Params):
+    processes: Annotated[int, Field(ge=0, le=20, description="How many processes to start.")] = 2
+    detached: Annotated[int, Field(ge=0, le=20, description="And how many that leave their parent and session.")] = 2
+    seconds: Annotated[float, Field(ge=0, le=86_400, description="How long all of them sleep, in seconds.")] = 1
+
+
 async def echo(_context: JobContext, params: EchoParams) -> dict[str, str]:
     return {"message": params.message}
 
@@ -55,6 +74,23 @@ async def sleep(context: JobContext, params: SleepParams) -> dict[str, float]:
             await context.progress(slept / params.seconds, f"slept {slept:.0f} of {params.seconds:g} s")
         await asyncio.sleep(min(STEP_SECONDS, params.seconds - slept))
     return {"slept_seconds": params.seconds}
+
+
+async def spawn(context: JobContext, params: SpawnParams) -> dict[str, list[int]]:
+    """Start processes, log their numbers, and hear of nothing while they sleep."""
+    program = "import sys, time; time.sleep(float(sys.argv[1]))"
+    seconds = str(params.seconds)
+    pids = [os.getpid()]
+    for _ in range(params.processes):
+        pids.append(subprocess.Popen([sys.executable, "-c", program, seconds]).pid)  # noqa: ASYNC220, PERF401, S603
+    for _ in range(params.detached):
+        command = [sys.executable, "-c", DETACHED, seconds]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as started:  # noqa: ASYNC220, S603
+            assert started.stdout is not None  # noqa: S101 - asked for above
+            pids.append(int(started.stdout.readline()))
+    await context.log("started processes", pids=" ".join(str(pid) for pid in pids))
+    time.sleep(params.seconds)  # noqa: ASYNC251 - the bad manners that the drill is about
+    return {"pids": pids}
 
 
 async def fail(context: JobContext, params: FailParams) -> dict[str, int]:
@@ -92,6 +128,15 @@ PROCESSORS = (
         description="Fails in the way that it is asked to.",
         run=fail,
         params=FailParams,
+        development_only=True,
+    ),
+    Processor(
+        name="core.spawn",
+        version="1",
+        description="Starts processes that try to get away, and does not hear of being told to stop.",
+        run=spawn,
+        params=SpawnParams,
+        isolation="process",
         development_only=True,
     ),
 )

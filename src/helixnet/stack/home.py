@@ -60,6 +60,10 @@ class Home:
         return self.path / "postgres"
 
     @property
+    def rabbitmq(self) -> Path:
+        return self.path / "rabbitmq"
+
+    @property
     def state_file(self) -> Path:
         return self.run / "stack.json"
 
@@ -90,7 +94,7 @@ class Home:
         file = self.path / "secret_key"
         if not file.exists():
             # Whole or not at all: a key that was cut short would never be made again.
-            self._write_private(file, secrets.token_urlsafe(48).encode())
+            write_private(file, secrets.token_urlsafe(48).encode())
         return file.read_text()
 
     @contextmanager
@@ -111,7 +115,7 @@ class Home:
     def write_state(self, environment: dict[str, str]) -> None:
         """Let other commands find the stack that this process runs."""
         state = {"pid": os.getpid(), "birth": guard.birth(os.getpid()), "environment": environment}
-        self._write_private(self.state_file, orjson.dumps(state))
+        write_private(self.state_file, orjson.dumps(state))
 
     def read_state(self) -> dict[str, str] | None:
         """The environment of the stack that runs on this home, or None."""
@@ -125,11 +129,13 @@ class Home:
     def clear_state(self) -> None:
         self.state_file.unlink(missing_ok=True)
 
-    def _write_private(self, file: Path, content: bytes) -> None:
-        new = file.with_suffix(".new")
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
-            opened.write(content)
-        new.replace(file)
+
+def write_private(file: Path, content: bytes) -> None:
+    """Write a file for the user alone, whole or not at all."""
+    new = file.with_suffix(".new")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
+        opened.write(content)
+    new.replace(file)
 
 
 def _locked(handle: int) -> bool:

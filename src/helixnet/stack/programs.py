@@ -10,6 +10,7 @@ import psycopg
 
 from helixnet.errors import CannotStart
 from helixnet.stack.home import Home
+from helixnet.stack.rabbitmq import RabbitMQ
 from helixnet.stack.servers import ENVIRONMENT, Postgres, Valkey
 from helixnet.stack.supervisor import Program
 
@@ -57,6 +58,20 @@ def server_program(server: Postgres | Valkey, home: Home) -> Program:
         server.last_signal,
         patience,
         home.logs / f"{name}.log",
+    )
+
+
+def rabbitmq_program(server: RabbitMQ, home: Home) -> Program:
+    """A RabbitMQ that `initialize` has made ready to run."""
+    return Program(
+        "rabbitmq",
+        server.command(),
+        server.environment,
+        in_thread(server.answers),
+        server.stop_signal,
+        server.last_signal,
+        patience=6,
+        output=home.logs / "rabbitmq.log",
     )
 
 

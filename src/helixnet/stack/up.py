@@ -7,6 +7,7 @@ import socket
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Literal
 
 from helixnet import log
 from helixnet.config import Settings
@@ -14,6 +15,7 @@ from helixnet.errors import CannotStart
 from helixnet.stack import programs
 from helixnet.stack.home import Home
 from helixnet.stack.programs import HOST
+from helixnet.stack.rabbitmq import RabbitMQ
 from helixnet.stack.servers import Postgres
 from helixnet.stack.supervisor import Child, Program
 from helixnet.stack.watch import Watch
@@ -36,10 +38,12 @@ class Options:
     port: int = 8000
     workers: int = 2
     reload: bool = False
+    broker: Literal["valkey", "rabbitmq"] = "valkey"
 
 
 def up(settings: Settings, options: Options) -> None:
-    """Run the stack until SIGINT, SIGTERM or SIGHUP. Raises HomeInUse, PortTaken, StartFailed, MissingServers."""
+    """Run the stack until SIGINT, SIGTERM or SIGHUP. Raises HomeInUse, PortTaken, StartFailed, MissingServers,
+    MissingRabbitMQ."""
     home = Home.make(settings.home)
     with home.lock(LOCK_SECONDS), Watch(home.children_file) as watch:
         claim_port(options.port)
@@ -65,6 +69,7 @@ class _Stack:
         self._options = options
         self._children: list[Child] = []
         self._ending = asyncio.Event()
+        self._broker_serves = asyncio.Event()
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -84,9 +89,24 @@ class _Stack:
             await self._stop()
 
     async def _start(self) -> None:
+        environment = programs.embedded_environment(self._home, os.environ)
+        if self._options.broker == "valkey" or "HELIX_BROKER_URL" in environment:
+            self._broker_serves.set()
+            await self._start_all_else(environment)
+            return
+        rabbitmq = RabbitMQ(self._home.rabbitmq)
+        rabbitmq.initialize()
+        environment["HELIX_BROKER_URL"] = rabbitmq.url
+        await self._all(self._start_rabbitmq(rabbitmq), self._start_all_else(environment))
+
+    async def _start_rabbitmq(self, rabbitmq: RabbitMQ) -> None:
+        await self._add(programs.rabbitmq_program(rabbitmq, self._home))
+        self._broker_serves.set()
+
+    async def _start_all_else(self, environment: dict[str, str]) -> None:
         # SQLAlchemy and Alembic take a second to load: PostgreSQL makes its folder meanwhile.
-        environment, prepare = await asyncio.gather(
-            self._start_servers(), asyncio.to_thread(import_module, "helixnet.stack.prepare")
+        _, prepare = await asyncio.gather(
+            self._start_servers(environment), asyncio.to_thread(import_module, "helixnet.stack.prepare")
         )
         settings = Settings.model_validate(programs.settings_in(environment))
         url = settings.database_url.get_secret_value()
@@ -97,13 +117,17 @@ class _Stack:
         await self._all(
             prepare.seed(settings),
             self._add(programs.web_program(environment, self._options.port, reload=self._options.reload)),
-            self._add(programs.worker_program(environment, self._options.workers, began)),
+            self._start_worker(programs.worker_program(environment, self._options.workers, began)),
             self._add(programs.beat_program(environment)),
         )
 
-    async def _start_servers(self) -> dict[str, str]:
-        """Start the servers that no setting replaces; answers the environment for everything else."""
-        environment = programs.embedded_environment(self._home, os.environ)
+    async def _start_worker(self, program: Program) -> None:
+        # A worker that finds no broker waits two seconds and more before it tries again.
+        await self._broker_serves.wait()
+        await self._add(program)
+
+    async def _start_servers(self, environment: dict[str, str]) -> None:
+        """Start the servers that no setting replaces, and complete the environment for everything else."""
         starting = []
         postgres, valkey = programs.embedded_servers(self._home)
         if "HELIX_DATABASE_URL" not in environment:
@@ -114,7 +138,6 @@ class _Stack:
             environment.setdefault("HELIX_CACHE_URL", valkey.cache_url)
             starting.append(self._add(programs.server_program(valkey, self._home)))
         await self._all(*starting)
-        return environment
 
     async def _start_postgres(self, postgres: Postgres) -> None:
         await asyncio.to_thread(postgres.initialize)
@@ -137,7 +160,7 @@ class _Stack:
     async def _stop(self) -> None:
         """The parts first, all at once; then the servers that they need to end well."""
         by_name = {child.program.name: child for child in self._children}
-        for names in (("beat", "web", "worker"), ("valkey", "postgres")):
+        for names in (("beat", "web", "worker"), ("rabbitmq", "valkey", "postgres")):
             await asyncio.gather(*(by_name[name].stop() for name in names if name in by_name))
         self._home.clear_state()
         logger.info("stopped")

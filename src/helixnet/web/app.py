@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import uuid_utils.compat as uuids
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import FastAPI, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
@@ -15,7 +15,7 @@ from structlog.contextvars import bound_contextvars
 from helixnet import __version__, log
 from helixnet.config import Settings
 from helixnet.web import errors, pages
-from helixnet.web.api import auth, health, jobs
+from helixnet.web.api import auth, batches, failures, health, jobs, queues, selections
 from helixnet.web.deps import API
 from helixnet.web.state import open_state
 
@@ -47,10 +47,18 @@ def create_app() -> FastAPI:
         redoc_url=None,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
-    api = APIRouter(prefix=API)
-    api.include_router(auth.router)
-    api.include_router(jobs.router)
-    app.include_router(api)
+    # In this order they are asked whether a request is theirs: the busiest first, and `/jobs/batch` is no job's id.
+    for router in (
+        jobs.busy,
+        batches.submission,
+        selections.router,
+        jobs.router,
+        batches.router,
+        queues.router,
+        failures.router,
+        auth.router,
+    ):
+        app.include_router(router, prefix=API)
     app.include_router(health.router)
     app.add_api_route("/docs", _swagger, include_in_schema=False, response_class=HTMLResponse)
     app.include_router(pages.router)

@@ -7,7 +7,6 @@ from fastapi.security import OAuth2PasswordBearer
 
 from helixnet.errors import Forbidden
 from helixnet.jobs.service import Reader
-from helixnet.users import service as users
 from helixnet.users.models import User
 from helixnet.users.schemas import Role
 from helixnet.web.state import State
@@ -17,7 +16,8 @@ API = "/api/v1"
 oauth2 = OAuth2PasswordBearer(tokenUrl=f"{API}/auth/token")
 
 
-def state(request: Request) -> State:
+# All of them are coroutines: a plain function would be sent to a thread, at more cost than all that it does.
+async def state(request: Request) -> State:
     """The parts of this web process."""
     held: State = request.app.state.helix
     return held
@@ -28,14 +28,13 @@ Platform = Annotated[State, Depends(state)]
 
 async def current_user(platform: Platform, token: Annotated[str, Depends(oauth2)]) -> User:
     """The user whom the access token names; raises Unauthenticated."""
-    async with platform.database.transaction() as session:
-        return await users.by_token(session, token, platform.settings.secret_key.get_secret_value())
+    return await platform.callers.by_token(token)
 
 
 CurrentUser = Annotated[User, Depends(current_user)]
 
 
-def reader(
+async def reader(
     user: CurrentUser,
     everyone: Annotated[
         bool, Query(description="For an admin: look at everybody's jobs, not only at the own ones.")

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from helixnet import log
 from helixnet.errors import (
@@ -21,6 +22,7 @@ from helixnet.errors import (
     TooLarge,
     Unauthenticated,
     Unavailable,
+    UnsupportedMedia,
     violations,
 )
 from helixnet.web.pages.render import HEADERS, page
@@ -34,6 +36,7 @@ TITLES = {
     405: "Method not allowed",
     409: "Conflict",
     413: "Too large",
+    415: "Unsupported media type",
     422: "Invalid",
     500: "Internal error",
     503: "Unavailable",
@@ -75,7 +78,7 @@ def problems(*errors: type[HelixError]) -> dict[int | str, dict[str, Any]]:
 
 SIGNED_IN = (Unauthenticated, Forbidden, Invalid, Unavailable)
 
-__all__ = ["SIGNED_IN", "Conflict", "NotFound", "Problem", "TooLarge", "install", "problems"]
+__all__ = ["SIGNED_IN", "Conflict", "NotFound", "Problem", "TooLarge", "UnsupportedMedia", "install", "problems"]
 
 
 def answer(
@@ -101,6 +104,7 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(away, _database_away)
     for unstorable in (DataError, UnicodeEncodeError):
         app.add_exception_handler(unstorable, _unstorable)
+    app.add_exception_handler(ClientDisconnect, _hung_up)
     app.add_exception_handler(DBAPIError, _unexpected)
     app.add_exception_handler(Exception, _unexpected)
 
@@ -137,6 +141,12 @@ async def _database_away(_request: Request, error: Exception) -> JSONResponse:
 async def _unstorable(_request: Request, _error: Exception) -> JSONResponse:
     """Text that PostgreSQL can't hold, or UTF-8 can't write: a NUL, or half of a surrogate pair."""
     return answer(422, Invalid.code, "The request holds a character that can't be stored, such as NUL.")
+
+
+async def _hung_up(request: Request, _error: Exception) -> JSONResponse:
+    """Nobody hears this answer."""
+    logger.info("the client hung up in the middle of its request", path=request.url.path)
+    return answer(400, "hung_up", "The request ended before it was whole.")
 
 
 async def _unexpected(_request: Request, error: Exception) -> JSONResponse:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from types import FrameType
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from helixnet.db import Database
 from helixnet.hints import Hints
 from helixnet.processors import registry
 from helixnet.processors.registry import Registry
+from helixnet.web.callers import Callers
 from helixnet.web.live import Feed
 
 
@@ -33,7 +35,13 @@ class State:
     registry: Registry
     ringer: Ringer
     feed: Feed
+    callers: Callers
     version: str = __version__
+
+    @property
+    def lease(self) -> timedelta:
+        """Silence after which a worker process is taken for lost."""
+        return timedelta(seconds=self.settings.lease_seconds)
 
     def tell(self, owner_id: UUID, queue: str | None = None) -> None:
         """After a commit: show the change to who watches, and ring if there is new work."""
@@ -84,6 +92,7 @@ async def open_state(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
         registry=registry.load(development=settings.development),
         ringer=ringer,
         feed=feed,
+        callers=Callers(database, settings.secret_key.get_secret_value()),
     )
     try:
         async with feed.running():

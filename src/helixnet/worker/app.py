@@ -4,10 +4,12 @@ import mmap
 import os
 import socket
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
+from billiard.pool import EX_RECYCLE
 from celery import signals
-from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
+from celery.exceptions import SecurityWarning
+from celery.worker.consumer import Consumer
 
 from helixnet import log
 from helixnet.broker import TASK, Ringer, create_app
@@ -18,14 +20,21 @@ from helixnet.worker.process import WorkerProcess
 logger = log.logger("helix.worker")
 
 
+class RingConsumer(Consumer):  # type: ignore[misc] # Celery carries no types
+    """Celery's consumer, without the step that makes 28 queues and 28 exchanges in RabbitMQ for tasks with an ETA."""
+
+    class Blueprint(Consumer.Blueprint):  # type: ignore[misc]
+        default_steps: ClassVar[list[str]] = [
+            step for step in Consumer.Blueprint.default_steps if not step.endswith(":DelayedDelivery")
+        ]
+
+
 def run_worker(settings: Settings, concurrency: int) -> None:
     """Serve the settings' queues with `concurrency` child processes until SIGTERM; exits the process at the end."""
     settings.require("database_url", "broker_url", "storage_url")
     log.configure(settings)
     # Celery warns root of pickled messages; ours are JSON and carry nothing but the name of a queue.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    # And it warns of tasks that go on when the broker is lost, which is what jobs are meant to do here.
-    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
     app = create_app(settings)
     processors = registry.load(development=settings.development)
     # One byte, shared with the children that are forked later: not zero means "stop claiming".
@@ -35,6 +44,8 @@ def run_worker(settings: Settings, concurrency: int) -> None:
     @app.task(name=TASK, ignore_result=True)  # type: ignore[untyped-decorator]
     def work(queue: str) -> None:
         child[0].answer(queue)
+        if child[0].is_worn_out():
+            raise SystemExit(EX_RECYCLE)  # the pool replaces a process that leaves so, and asks no questions
 
     def start_child(**_signal: Any) -> None:
         try:
@@ -56,7 +67,8 @@ def run_worker(settings: Settings, concurrency: int) -> None:
     signals.worker_process_shutdown.connect(stop_child, weak=False)
     signals.worker_shutting_down.connect(stop_claiming, weak=False)
     worker = app.Worker(
-        hostname=f"helix@{socket.gethostname()}",
+        hostname=f"helix-{os.getpid()}@{socket.gethostname()}",
+        consumer_cls=RingConsumer,
         pool="prefork",
         concurrency=concurrency,
         optimization="fair",

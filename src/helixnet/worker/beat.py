@@ -1,4 +1,4 @@
-"""Beat's housekeeping: ring for neglected work, take jobs from lost workers, purge what was given up."""
+"""Beat's housekeeping: ring for work that waits, take jobs from lost workers, purge what was given up."""
 
 import asyncio
 import time
@@ -16,13 +16,13 @@ from helixnet.config import Settings
 from helixnet.db import Database
 from helixnet.hints import Hints
 from helixnet.jobs import service as jobs
-from helixnet.jobs.store import leases, transitions
+from helixnet.jobs.store import claims, leases, transitions
 from helixnet.users import service as users
 
 LOCK_KEY = 0x48454C4958424541  # "HELIXBEA"
-PATIENCE = timedelta(seconds=1)
 DEADLINE_GRACE = timedelta(seconds=15)
 REAP_BATCH = 500
+RIPEN_BATCH = 1000
 PURGE_EVERY_SECONDS = 30
 
 logger = log.logger("helix.beat")
@@ -41,8 +41,8 @@ class Housekeeper:
         self._purge_due = 0.0
 
     async def round(self) -> None:
-        """Sweep, reap and purge, each in a transaction of its own; an error in one doesn't keep the others."""
-        for step in (self._sweep, self._reap, self._purge):
+        """Ripen, reap, sweep and purge, each in transactions of its own; an error in one doesn't keep the others."""
+        for step in (self._ripen, self._reap, self._sweep, self._purge):
             try:
                 await step()
             except (SQLAlchemyError, OSError) as error:
@@ -50,11 +50,21 @@ class Housekeeper:
                 # Heartbeats could not be written either while the database was away: give them one lease's time.
                 self._trusted_from = time.monotonic() + self._lease.total_seconds()
 
+    async def _ripen(self) -> None:
+        """Put jobs whose start time has come into their lines; the sweep rings for them."""
+        while True:
+            async with self._database.transaction() as session:
+                if not await leases.try_housekeeping_lock(session, LOCK_KEY):
+                    return
+                if len(await claims.ripen(session, RIPEN_BATCH)) < RIPEN_BATCH:
+                    return
+
     async def _sweep(self) -> None:
+        """Ring for every queue with work: a ring may have been lost, and a spare one does no harm."""
         async with self._database.transaction() as session:
             if not await leases.try_housekeeping_lock(session, LOCK_KEY):
                 return
-            queues = await leases.neglected_queues(session, PATIENCE)
+            queues = await claims.waiting_queues(session)
         for queue in queues:
             self._ringer.ring(queue)
 
@@ -68,7 +78,7 @@ class Housekeeper:
             for job in given_up:
                 await artifacts.announce(session, jobs.attempt_prefix(job.owner_id, job.id, job.attempt))
         for job in given_up:
-            logger.warning(f"Job [{job.id}] status updated to {job.status}.", attempt=job.attempt, reason="reaped")
+            logger.warning("Job [%s] status updated to %s.", job.id, job.status, attempt=job.attempt, reason="reaped")
             self._hints.publish(job.owner_id)
 
     async def _purge(self) -> None:
@@ -78,8 +88,10 @@ class Housekeeper:
         async with self._database.transaction() as session:
             if not await leases.try_housekeeping_lock(session, LOCK_KEY):
                 return
-            deleted = await artifacts.purge(session, self._blobs)
+            deleted, more = await artifacts.purge(session, self._blobs)
             await users.purge_sessions(session)
+        if more:
+            self._purge_due = 0.0  # the next round goes on with it
         if deleted:
             logger.info("purged objects that belong to nobody", objects=deleted)
 

@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
 from helixnet import log
 from helixnet.artifacts import service as artifacts
 from helixnet.artifacts.service import NewArtifact
@@ -13,8 +16,9 @@ from helixnet.blobs import BlobStore
 from helixnet.db import Database
 from helixnet.errors import TooLarge
 from helixnet.hints import Hints
+from helixnet.jobs import service as jobs
 from helixnet.jobs.store import reading, transitions
-from helixnet.jobs.store.transitions import ClaimedJob
+from helixnet.jobs.store.claims import ClaimedJob
 from helixnet.processors.base import Input, Reject
 
 PROGRESS_EVERY_SECONDS = 0.25
@@ -22,6 +26,10 @@ LONGEST_LINE = 4000
 RESERVED_NAMES = frozenset({"", ".", "..", "result.json"})
 
 logger = log.logger("helix.worker")
+
+
+class LedgerAway(Exception):
+    """The database did not answer before the work could begin: no fault of the job's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +52,24 @@ class StoredInput:
 
 
 async def open_inputs(job: ClaimedJob, database: Database, blobs: BlobStore) -> dict[str, Input]:
-    """The job's inputs by role."""
+    """The job's inputs by role. Raises LedgerAway."""
     if not job.payload:
         return {}
-    async with database.transaction() as session:
-        found = {
-            artifact.storage_key: artifact
-            for link, artifact in await reading.artifacts(session, job.id)
-            if link.direction == "input"
-        }
+    try:
+        async with database.statement() as session:
+            found = {
+                artifact.storage_key: artifact
+                for link, artifact in await reading.artifacts(session, job.id)
+                if link.direction == "input"
+            }
+    except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
+        raise LedgerAway from error
     opened: dict[str, Input] = {}
     for role, key in job.payload.items():
         artifact = found.get(key)
         if artifact is None:
             raise Reject(f"{role}: the file is no longer stored.")
-        logger.info(f"⬇️ Downloading file for {role} from storage key: {key}", size=artifact.size)
+        logger.info("⬇️ Downloading file for %s from storage key: %s", role, key, size=artifact.size)
         opened[role] = StoredInput(key, artifact.filename, artifact.size, blobs)
     return opened
 
@@ -66,15 +77,20 @@ async def open_inputs(job: ClaimedJob, database: Database, blobs: BlobStore) -> 
 class RunContext:
     """The `JobContext` of one attempt."""
 
-    def __init__(self, job: ClaimedJob, database: Database, blobs: BlobStore, hints: Hints, prefix: str) -> None:
+    def __init__(self, job: ClaimedJob, database: Database, blobs: BlobStore, hints: Hints) -> None:
         self._job = job
         self._database = database
         self._blobs = blobs
         self._hints = hints
-        self._prefix = prefix
         self._told_at = 0.0
         self.inputs: Mapping[str, Input] = {}
         self.written: list[NewArtifact] = []
+        self.stored = False  # whether anything was begun to be stored
+
+    @property
+    def prefix(self) -> str:
+        """Where this attempt writes."""
+        return jobs.attempt_prefix(self._job.owner_id, self._job.id, self._job.attempt)
 
     @property
     def job_id(self) -> UUID:
@@ -111,13 +127,19 @@ class RunContext:
             raise ValueError(f"{name!r} can't be the name of an artifact")
         if any(artifact.filename == name for artifact in self.written):
             raise ValueError(f"this attempt has written an artifact called {name!r} already")
-        stored = await artifacts.put(self._blobs, self._prefix + name, content, name, media_type)
+        self.stored = True
+        stored = await artifacts.put(self._blobs, self.prefix + name, content, name, media_type)
         self.written.append(stored)
         return stored.storage_key
 
     async def _note(self, kind: str, data: dict[str, object], progress: float | None = None) -> None:
-        async with self._database.transaction() as session:
-            await transitions.note(session, self.job_id, self.attempt, kind, data, progress)
+        """Tell it, if the ledger can be reached: a line that is lost is no reason to fail."""
+        try:
+            async with self._database.connection() as connection:
+                await transitions.note(connection, self.job_id, self.attempt, kind, data, progress)
+        except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
+            logger.warning("a note was lost: the database did not answer", error=log.first_line(error))
+            return
         self._hints.publish(self._job.owner_id)
 
 

@@ -31,6 +31,10 @@ logger = log.logger("helix.worker")
 class Holder(Protocol):
     """Who runs jobs under this heartbeat; called from the heartbeat's thread."""
 
+    @property
+    def pace(self) -> dict[str, float]:
+        """Queue → seconds that a job of it takes here."""
+
     def stop_jobs(self, job_ids: list[UUID]) -> None:
         """The owners asked for these to be stopped."""
 
@@ -82,7 +86,7 @@ class Heartbeat(threading.Thread):
             runner.run(self._beat())
 
     async def _beat(self) -> None:
-        database = Database(self._settings.database_url.get_secret_value(), 1, "helixnet heartbeat")
+        database = Database(self._settings.database_url.get_secret_value(), 1, "helixnet heartbeat", lookups=True)
         confirmed = time.monotonic()
         registered_id: UUID | None = None
         while not self._ending.is_set():
@@ -128,8 +132,8 @@ class Heartbeat(threading.Thread):
         return worker_id
 
     async def _prove_life(self, database: Database, worker_id: UUID) -> bool:
-        async with database.transaction() as session:
-            stops = await leases.heartbeat(session, worker_id)
+        async with database.statement() as session:
+            stops = await leases.heartbeat(session, worker_id, self._holder.pace)
         if stops:
             self._holder.stop_jobs(stops)
         return stops is not None

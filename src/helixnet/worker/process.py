@@ -1,12 +1,13 @@
 """One pool child: an event loop, connections of its own, a heartbeat, and the loop that claims and runs jobs."""
 
 import asyncio
-import threading
+import random
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
+import psutil
+import uvloop
 from sqlalchemy.exc import SQLAlchemyError
 
 from helixnet import log
@@ -15,18 +16,24 @@ from helixnet.broker import Ringer
 from helixnet.config import Settings
 from helixnet.db import Database
 from helixnet.hints import Hints
-from helixnet.jobs.store import transitions
-from helixnet.jobs.store.transitions import ClaimedJob
+from helixnet.jobs.store import claims
+from helixnet.jobs.store.claims import ClaimedJob
 from helixnet.processors.registry import Registry
-from helixnet.worker.attempt import Attempt, Resources, StopReason
+from helixnet.worker.attempt import Resources, StopReason
 from helixnet.worker.heartbeat import Heartbeat
+from helixnet.worker.isolation.run import Isolation
+from helixnet.worker.pace import Pace
+from helixnet.worker.slices import Caretaker, SliceRun
+from helixnet.worker.threads import Threads
 
 CONNECTIONS = 3
-THREADS = 8
 # After this long, a job that was told to stop and did not is ended together with its process.
 STUCK_SECONDS = 5.0
 # On a warm shutdown, what runs may go on for this long; then it is handed back for another worker.
 DRAIN_SECONDS = 8.0
+# While the database is away, a claim is tried again after a pause that doubles between these.
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
+RIPEN_AT_MOST = 500
 
 logger = log.logger("helix.worker")
 
@@ -39,19 +46,25 @@ class WorkerProcess:
         self._processors = processors
         self._ringer = ringer
         self._stopping = stopping
-        self._runner = asyncio.Runner()
+        self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self._heartbeat = Heartbeat(settings, self)
+        self._caretaker = Caretaker(settings, stopping, self._heartbeat.renew)
+        self._threads = Threads()
         self._resources: Resources | None = None
-        self._attempt: Attempt | None = None
+        self._slice: SliceRun | None = None
         self._draining_since = 0.0
+        self._pace = Pace()
+        self._jobs_done = 0
 
     def start(self) -> None:
         """Open what the process needs; called once, in the child."""
         self._runner.run(self._open())
         self._heartbeat.start()
+        self._caretaker.start()
 
     def stop(self) -> None:
         """Leave the ledger and close; called once, at the child's end."""
+        self._caretaker.end()
         self._heartbeat.stop()
         self._runner.run(self._close())
         self._ringer.close()
@@ -62,18 +75,33 @@ class WorkerProcess:
         if self._heartbeat.wait_until_registered(self._settings.lease_seconds):
             self._runner.run(self._work(queue))
 
+    def is_worn_out(self) -> bool:
+        """Whether the process has done its share of jobs, or has grown too large, and is to be replaced."""
+        most_jobs, most_bytes = self._settings.worker_max_jobs, self._settings.worker_max_memory_bytes
+        if most_jobs and self._jobs_done >= most_jobs:
+            logger.info("this worker process has done its share: another takes its place", jobs=self._jobs_done)
+            return True
+        if most_bytes and (size := psutil.Process().memory_info().rss) > most_bytes:
+            logger.info("this worker process has grown large: another takes its place", bytes=size)
+            return True
+        return False
+
     async def _open(self) -> None:
-        database = Database(self._settings.database_url.get_secret_value(), CONNECTIONS, "helixnet worker")
+        asyncio.get_running_loop().set_default_executor(self._threads)
         self._resources = Resources(
             settings=self._settings,
-            database=database,
+            database=Database(
+                self._settings.database_url.get_secret_value(), CONNECTIONS, "helixnet worker", lookups=True
+            ),
             blobs=BlobStore(self._settings),
             hints=Hints(self._settings.cache_url.get_secret_value()),
             registry=self._processors,
+            isolation=Isolation(),
         )
 
     async def _close(self) -> None:
         if self._resources is not None:
+            await self._resources.isolation.close()
             await self._resources.hints.close()
             await self._resources.database.close()
 
@@ -81,63 +109,106 @@ class WorkerProcess:
         end = time.monotonic() + self._settings.ring_budget_seconds
         first = True
         while not self._stopping():
-            job = await self._claim(queue)
-            if job is None:
+            jobs = await self._claim(queue)
+            if not jobs and queue not in await self._ripen(queue):
                 return
-            if first:
-                # Where one job was, more may wait: wake a neighbour, who will do the same.
+            if first and len(jobs) >= self._pace.next_slice(queue).limit:
+                # Where a whole slice was, more may wait: wake a neighbour, who will do the same.
                 self._ringer.ring(queue)
                 first = False
-            await self._run(job)
-            if time.monotonic() >= end:
+            if jobs:
+                await self._run(queue, jobs)
+            if time.monotonic() >= end or self.is_worn_out():
                 break
         self._ringer.ring(queue)
 
-    async def _claim(self, queue: str) -> ClaimedJob | None:
-        worker_id = self._heartbeat.worker_id
-        if worker_id is None or self._resources is None:
-            return None
-        try:
-            async with self._resources.database.transaction() as session:
-                jobs = await transitions.claim(session, worker_id, queue, limit=1)
-        except (SQLAlchemyError, OSError) as error:
-            logger.warning("no claim: the database did not answer", error=log.first_line(error))
-            return None
-        return jobs[0] if jobs else None
+    async def _claim(self, queue: str) -> list[ClaimedJob]:
+        """A slice of the queue; a database that is away is waited for. Empty as well when the process must stop."""
+        pause = FIRST_PAUSE_SECONDS
+        while not self._stopping() and self._resources is not None:
+            worker_id = self._heartbeat.worker_id
+            if worker_id is None:
+                return []
+            try:
+                jobs = await claims.claim(self._resources.database, worker_id, queue, self._pace.next_slice(queue))
+            except (SQLAlchemyError, OSError) as error:
+                logger.warning("no claim: the database did not answer", error=log.first_line(error))
+                await asyncio.sleep(random.uniform(0.5, 1) * pause)  # noqa: S311 - spreads load, guards nothing
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            else:
+                if jobs:
+                    self._pace.claimed(queue, jobs)
+                return jobs
+        return []
 
-    async def _run(self, job: ClaimedJob) -> None:
-        assert self._resources is not None  # noqa: S101 - opened before the first ring is answered
-        attempt = self._attempt = Attempt(job, self._resources)
-        # Threads that a processor starts are known by the name of its job.
-        name = f"job-{job.id}"
-        threads = ThreadPoolExecutor(THREADS, thread_name_prefix=name)
-        asyncio.get_running_loop().set_default_executor(threads)
+    async def _ripen(self, queue: str) -> set[str]:
+        """Put jobs whose start time has come into their lines, and ring for those of other queues."""
+        if self._resources is None:
+            return set()
         try:
-            await attempt.run()
+            async with self._resources.database.connection() as session:
+                queues = set(await claims.ripen(session, RIPEN_AT_MOST))
+        except (SQLAlchemyError, OSError):
+            return set()  # beat does it too
+        for other in queues - {queue}:
+            self._ringer.ring(other)
+        return queues
+
+    async def _run(self, queue: str, jobs: list[ClaimedJob]) -> None:
+        assert self._resources is not None  # noqa: S101 - opened before the first ring is answered
+        begun = time.monotonic()
+        owners = {job.owner_id for job in jobs}
+        run = self._slice = SliceRun(jobs, self._resources, self._pace)
+        self._caretaker.watch(run)
+        self._tell(owners)
+        stopped = None
+        try:
+            stopped = await run.run()
         except Exception:
-            # The ledger says that we run it. Giving up our lease makes the reaper say what is true.
-            logger.exception("an attempt ended without an outcome")
+            # The ledger says that we run them. Giving up our lease makes the reaper say what is true.
+            logger.exception("a slice ended without an outcome")
             self._heartbeat.renew()
         finally:
-            self._attempt = None
-            threads.shutdown(wait=False)
-        if attempt.stopped and not await _threads_end(name):
+            self._caretaker.rest()
+            self._slice = None
+        self._jobs_done += len(jobs)
+        self._pace.finished(queue, jobs, time.monotonic() - begun)
+        self._tell(owners)
+        if stopped is not None and not await self._threads.are_idle_within(STUCK_SECONDS):
             self._heartbeat.end_process()
 
-    # What the heartbeat tells, from its own thread.
+    def _tell(self, owners: set[UUID]) -> None:
+        assert self._resources is not None  # noqa: S101 - opened before the first ring is answered
+        for owner_id in owners:
+            self._resources.hints.publish(owner_id)
+
+    # What the heartbeat asks and tells, from its own thread.
+
+    @property
+    def pace(self) -> dict[str, float]:
+        return self._pace.of_queues
 
     def stop_jobs(self, job_ids: list[UUID]) -> None:
-        attempt = self._attempt
+        run = self._slice
+        if run is None:
+            return
+        run.let_go(job_ids)
+        attempt = run.attempt
         if attempt is not None and attempt.job.id in job_ids:
             attempt.stop(StopReason.CANCELLED)
 
     def lease_lost(self) -> None:
-        attempt = self._attempt
+        run = self._slice
+        if run is None:
+            return
+        run.hand_back(StopReason.LEASE_LOST)
+        attempt = run.attempt
         if attempt is not None:
             attempt.stop(StopReason.LEASE_LOST)
 
     def stuck(self) -> bool:
-        attempt = self._attempt
+        run = self._slice
+        attempt = run.attempt if run is not None else None
         if attempt is None:
             return False
         if self._stopping():
@@ -145,13 +216,3 @@ class WorkerProcess:
             if time.monotonic() - self._draining_since > DRAIN_SECONDS:
                 attempt.stop(StopReason.SHUTDOWN)
         return attempt.stopped_for() > STUCK_SECONDS
-
-
-async def _threads_end(name: str) -> bool:
-    """Wait for the threads of a stopped job; False when one goes on regardless, and would beside the next job."""
-    end = time.monotonic() + STUCK_SECONDS
-    while any(thread.name.startswith(name) for thread in threading.enumerate()):
-        if time.monotonic() > end:
-            return False
-        await asyncio.sleep(0.05)
-    return True

@@ -1,19 +1,22 @@
-"""The SQL of worker processes: registration, heartbeat, and the work that nobody came for."""
+"""The SQL of worker processes: registration and heartbeat."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from helixnet.db import dump_json
 from helixnet.jobs.models import Worker
 
 # One round trip: prove life, and hear which of the running jobs are to be stopped. No row means that the lease was
 # lost: somebody else may have the jobs already.
 HEARTBEAT = text("""
     WITH alive AS (
-        UPDATE workers SET heartbeat_at = now() WHERE id = :worker_id RETURNING id
+        UPDATE workers
+        SET heartbeat_at = now(), pace = CAST(:pace AS json)
+        WHERE id = :worker_id
+        RETURNING id
     )
     SELECT ARRAY(
         SELECT jobs.id
@@ -21,23 +24,6 @@ HEARTBEAT = text("""
         WHERE jobs.worker_id = :worker_id AND jobs.status = 'IN_PROGRESS' AND jobs.cancel_requested_at IS NOT NULL
     )
     FROM alive
-""")
-
-# A probe for each known queue and priority, each answered by one look into jobs_due_idx.
-NEGLECTED = text("""
-    SELECT name
-    FROM queues
-    WHERE NOT paused AND EXISTS (
-        SELECT 1
-        FROM generate_series(0, 9) AS level
-        CROSS JOIN LATERAL (
-            SELECT 1
-            FROM jobs
-            WHERE status = 'PENDING' AND queue = name AND priority = level AND available_at <= now() - :patience
-            ORDER BY available_at
-            LIMIT 1
-        ) AS waiting
-    )
 """)
 
 
@@ -48,9 +34,12 @@ async def register(
     await session.execute(insert(Worker).values(id=worker_id, node=node, host=host, pid=pid, queues=list(queues)))
 
 
-async def heartbeat(session: AsyncSession, worker_id: UUID) -> list[UUID] | None:
-    """Prove life; answers the running jobs that were asked to stop, or None when the lease is lost."""
-    stops: list[UUID] | None = await session.scalar(HEARTBEAT, {"worker_id": worker_id})
+async def heartbeat(session: AsyncSession, worker_id: UUID, pace: dict[str, float]) -> list[UUID] | None:
+    """Prove life; answers the running jobs that were asked to stop, or None when the lease is lost.
+
+    `pace` says how many seconds a job of each queue takes this process, as a moving average.
+    """
+    stops: list[UUID] | None = await session.scalar(HEARTBEAT, {"worker_id": worker_id, "pace": dump_json(pace)})
     return stops
 
 
@@ -63,11 +52,6 @@ async def neighbours(session: AsyncSession, node: str) -> list[tuple[UUID, int]]
     """The ids and pids of the worker processes on a node."""
     rows = await session.execute(select(Worker.id, Worker.pid).where(Worker.node == node))
     return [(worker_id, pid) for worker_id, pid in rows]
-
-
-async def neglected_queues(session: AsyncSession, patience: timedelta) -> list[str]:
-    """Queues with work that has been due for longer than `patience`."""
-    return list(await session.scalars(NEGLECTED, {"patience": patience}))
 
 
 async def try_housekeeping_lock(session: AsyncSession, key: int) -> bool:

@@ -2,20 +2,61 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, delete, exists, select, text, tuple_
+from sqlalchemy import Select, delete, exists, literal, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from helixnet.artifacts.models import Artifact
+from helixnet.db import Executor
 from helixnet.jobs.models import Job, JobArtifact, JobEvent
 from helixnet.jobs.states import FINAL, Status
 
 # A filter without an index of its own looks through this many jobs for one page, and no further: the page may then
 # be short, but it carries a cursor, and no question walks the whole table.
 WINDOW = 5000
+# The states that an index of the owner's jobs knows (jobs_ended_idx).
+INDEXED_STATES = frozenset({Status.FAILED, Status.CANCELLED})
+
+
+class JobRow(NamedTuple):
+    """A job as its page shows it."""
+
+    id: UUID
+    owner_id: UUID
+    batch_id: UUID | None
+    processor: str
+    params: Any
+    payload: Any
+    queue: str
+    priority: int
+    status: str
+    attempt: int
+    max_attempts: int
+    available_at: datetime
+    cancel_requested_at: datetime | None
+    progress: float | None
+    progress_message: str | None
+    result_path: str | None
+    result: Any
+    error: Any
+    fingerprint: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+LOOK = text(
+    f"""
+    SELECT {", ".join(JobRow._fields)}
+    FROM jobs
+    WHERE id = :id AND (CAST(:owner_id AS uuid) IS NULL OR owner_id = :owner_id)
+    """  # noqa: S608 - put together from constants of this file alone
+)
 
 HORIZON = text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
 
@@ -37,6 +78,12 @@ async def get(session: AsyncSession, job_id: UUID, owner_id: UUID | None) -> Job
     return job
 
 
+async def look(session: Executor, job_id: UUID, owner_id: UUID | None) -> JobRow | None:
+    """What there is to see of a job, if it is the owner's; with None for owner, anybody's."""
+    row = (await session.execute(LOOK, {"id": job_id, "owner_id": owner_id})).first()
+    return JobRow(*row) if row is not None else None
+
+
 async def page(
     session: AsyncSession,
     *,
@@ -52,10 +99,11 @@ async def page(
         statement = statement.where(Job.owner_id == owner_id)
     if after is not None:
         statement = statement.where(Job.id < after)
-    indexed = owner_id is not None and processor is None
-    if status is not None and indexed:
-        statement = statement.where(Job.status == status)
-    if indexed or (status is None and processor is None):
+    indexed = owner_id is not None and status in INDEXED_STATES
+    if indexed:
+        # Written into the statement: the index of these states is of no use to a plan that doesn't know which it is.
+        statement = statement.where(Job.status == literal(status, literal_execute=True))
+    if processor is None and (indexed or status is None):
         jobs = (await session.scalars(statement.limit(limit + 1))).all()
         return Page(jobs[:limit], jobs[limit - 1].id if len(jobs) > limit else None)
     return await _filtered_page(session, statement, status, processor, limit)
@@ -104,11 +152,17 @@ async def tail(
 
 async def link(session: AsyncSession, job_id: UUID, direction: str, attempt: int, artifacts: dict[str, UUID]) -> None:
     """Tie artifacts to a job, by role."""
-    if artifacts:
-        rows = [
-            {"job_id": job_id, "direction": direction, "role": role, "attempt": attempt, "artifact_id": artifact_id}
-            for role, artifact_id in artifacts.items()
-        ]
+    await link_many(session, direction, attempt, {job_id: artifacts})
+
+
+async def link_many(session: AsyncSession, direction: str, attempt: int, jobs: dict[UUID, dict[str, UUID]]) -> None:
+    """Tie artifacts to jobs, by job and role."""
+    rows = [
+        {"job_id": job_id, "direction": direction, "role": role, "attempt": attempt, "artifact_id": artifact_id}
+        for job_id, artifacts in jobs.items()
+        for role, artifact_id in artifacts.items()
+    ]
+    if rows:
         await session.execute(insert(JobArtifact), rows)
 
 

@@ -4,7 +4,11 @@ from sqlalchemy import TextClause, text
 
 
 def telling(change: str, kind: str, data: str, answer: str) -> TextClause:
-    """A statement that makes `change` (an UPDATE of jobs ending in RETURNING), writes its event, and selects."""
+    """A statement that makes `change`, writes its event, and selects.
+
+    `change` is a list of WITH clauses, the last of which is `changed`: an UPDATE of jobs with what the event says
+    (`id`, `owner_id`, `events`, `attempt`) in its RETURNING.
+    """
     return text(
         f"""
         WITH {change},

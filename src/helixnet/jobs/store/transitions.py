@@ -1,35 +1,41 @@
-"""The steps of an attempt, each one guarded SQL statement that writes its event along with the change.
+"""The steps of an attempt after its claim, each one guarded SQL statement that writes its events along with the change.
 
 `attempt` is the fencing token: a statement that ends an attempt names it, so an attempt that was given up meanwhile
-changes nothing and learns of it by the empty answer.
+changes nothing and learns of it by its absence from the answer.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from helixnet.db import dump_json
+from helixnet.db import Executor, dump_json
 from helixnet.jobs.states import Status
 from helixnet.jobs.store.telling import telling
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedJob:
-    """An attempt that this worker process now holds."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """How an attempt ended.
+
+    With PENDING the job is to run again after `delay`: if the attempt counts and was the last one the job is FAILED
+    with `error` instead, and CANCELLED if its owner asked for that. `result` is JSON text.
+    """
 
     id: UUID
-    owner_id: UUID
-    processor: str
-    params: dict[str, Any]
-    payload: dict[str, str]
-    queue: str
     attempt: int
-    max_attempts: int
-    time_limit: timedelta
+    status: Status
+    result_path: str | None = None
+    result: bytes | None = None
+    error: dict[str, Any] | None = None
+    fingerprint: str | None = None
+    reason: str | None = None
+    delay: timedelta = timedelta(0)
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,86 +48,60 @@ class GivenUp:
     status: Status
 
 
-# The priorities are probed one by one from the top, each an exact range of jobs_due_idx: the cost stays the same
-# however many jobs of a higher priority wait for a later time.
-CLAIM = telling(
-    """
-    due AS (
-        SELECT next.id
-        FROM generate_series(9, 0, -1) AS level
-        CROSS JOIN LATERAL (
-            SELECT id
-            FROM jobs
-            WHERE status = 'PENDING' AND queue = :queue AND priority = level AND available_at <= now()
-            ORDER BY available_at, id
-            LIMIT :limit
-            FOR UPDATE SKIP LOCKED
-        ) AS next
-        WHERE NOT EXISTS (SELECT 1 FROM queues WHERE name = :queue AND paused)
-          AND EXISTS (SELECT 1 FROM workers WHERE id = :worker_id)
-        LIMIT :limit
+STATES = {status.value: status for status in Status}
+
+VERDICT = """
+    CASE WHEN outcome.status <> 'PENDING' THEN outcome.status
+         WHEN cancel_requested_at IS NOT NULL THEN 'CANCELLED'
+         WHEN jobs.attempt < max_attempts OR NOT outcome.counts THEN 'PENDING'
+         ELSE 'FAILED' END
+"""
+
+# A whole slice in one statement. What was given up doesn't match, and is missing in the answer. The state that is
+# asked for comes from a column: as a constant it would invite the planner to walk all running jobs for each outcome.
+SETTLE = telling(
+    f"""
+    outcome AS MATERIALIZED (
+        -- Lists, not one JSON document: taken out of that, PostgreSQL refuses a string with a NUL in it.
+        SELECT *, text 'IN_PROGRESS' AS guard
+        FROM unnest(
+            CAST(:ids AS uuid[]), CAST(:attempts AS integer[]), CAST(:statuses AS text[]),
+            CAST(:result_paths AS text[]), CAST(:results AS json[]), CAST(:errors AS json[]),
+            CAST(:fingerprints AS text[]), CAST(:reasons AS text[]), CAST(:delays AS double precision[]),
+            CAST(:counts AS boolean[])
+        ) AS outcome (id, attempt, status, result_path, result, error, fingerprint, reason, delay, counts)
     ),
     changed AS (
         UPDATE jobs
-        SET status = 'IN_PROGRESS',
-            attempt = attempt + 1,
-            worker_id = :worker_id,
-            started_at = now(),
-            deadline_at = now() + time_limit,
-            progress = NULL,
-            progress_message = NULL,
-            events = events + 1
-        FROM due
-        WHERE jobs.id = due.id
-        RETURNING jobs.*
-    )
-    """,
-    kind="'IN_PROGRESS'",
-    data="json_build_object('worker', CAST(worker_id AS text))",
-    answer="id, owner_id, processor, params, payload, queue, attempt, max_attempts, time_limit",
-)
-
-FINISH = telling(
-    """
-    changed AS (
-        UPDATE jobs
-        SET status = :status,
-            result_path = :result_path,
-            result = CAST(:result AS json),
-            error = CAST(:error AS json),
-            progress = CASE WHEN :status = 'COMPLETED' THEN 1 ELSE progress END,
+        SET status = {VERDICT},
+            result_path = outcome.result_path,
+            result = outcome.result,
+            error = outcome.error,
+            fingerprint = outcome.fingerprint,
+            progress = CASE WHEN outcome.status = 'COMPLETED' THEN 1 ELSE progress END,
+            -- What is handed back keeps its place in line.
+            available_at = CASE WHEN {VERDICT} = 'PENDING' AND outcome.counts
+                                THEN now() + outcome.delay * INTERVAL '1 second'
+                                ELSE available_at END,
+            due = outcome.delay <= 0 OR {VERDICT} <> 'PENDING',
+            max_attempts = max_attempts + CASE WHEN outcome.counts THEN 0 ELSE 1 END,
             worker_id = NULL,
             deadline_at = NULL,
-            finished_at = now(),
+            finished_at = CASE WHEN {VERDICT} <> 'PENDING' THEN now() END,
             events = events + 1
-        WHERE id = :id AND attempt = :attempt AND status = 'IN_PROGRESS'
-        RETURNING id, owner_id, events, attempt
+        FROM outcome
+        WHERE jobs.id = outcome.id AND jobs.attempt = outcome.attempt AND jobs.status = outcome.guard
+        RETURNING jobs.id, jobs.owner_id, jobs.events, jobs.attempt, jobs.status, jobs.result_path, jobs.error,
+                  outcome.reason, outcome.delay
     )
-    """,
-    kind=":status",
-    data="CAST(:data AS json)",
-    answer="id",
-)
-
-RETRY_LATER = telling(
-    """
-    changed AS (
-        UPDATE jobs
-        SET status = 'PENDING',
-            available_at = now() + :delay,
-            max_attempts = max_attempts + :uncounted,
-            error = CAST(:error AS json),
-            worker_id = NULL,
-            deadline_at = NULL,
-            events = events + 1
-        WHERE id = :id AND attempt = :attempt AND status = 'IN_PROGRESS' AND attempt < max_attempts + :uncounted
-          AND cancel_requested_at IS NULL
-        RETURNING id, owner_id, events, attempt
-    )
-    """,
-    kind="'PENDING'",
-    data="CAST(:data AS json)",
-    answer="id",
+    """,  # noqa: S608 - put together from constants of this file alone
+    kind="status",
+    data="""CASE status
+                WHEN 'COMPLETED' THEN json_build_object('result_path', result_path)
+                WHEN 'FAILED' THEN json_build_object('error', error)
+                WHEN 'CANCELLED' THEN json_build_object('reason', 'asked for by the user')
+                ELSE json_build_object('reason', reason, 'delay_seconds', delay, 'error', error) END""",
+    answer="id, status",
 )
 
 NOTE = telling(
@@ -142,6 +122,8 @@ NOTE = telling(
 
 # A job is lost when its worker is silent for longer than its lease or has no row any more, or when its deadline
 # passed and the worker, though alive, did not end it. The first loss is made good at once, later ones after a pause.
+# Of several jobs lost with one worker all but one had not been started: none of them loses an attempt by it, and each
+# runs alone the next time (see claims), where a loss counts.
 REAP = telling(
     """
     silent AS (
@@ -155,7 +137,7 @@ REAP = telling(
         DELETE FROM workers USING silent WHERE workers.id = silent.id
     ),
     lost AS (
-        SELECT jobs.id, jobs.deadline_at < now() AS late
+        SELECT jobs.id, jobs.worker_id, jobs.processor, COALESCE(jobs.deadline_at < now(), false) AS late
         FROM jobs
         WHERE status = 'IN_PROGRESS'
           AND (worker_id IN (SELECT id FROM silent)
@@ -165,23 +147,37 @@ REAP = telling(
         LIMIT :limit
         FOR UPDATE OF jobs SKIP LOCKED
     ),
+    judged AS (
+        SELECT lost.id, late, kind, type, message,
+               NOT late AND count(*) OVER (PARTITION BY worker_id) > 1 AS spared,
+               -- As worker/failure.py forms it.
+               left(encode(sha256(convert_to(
+                   concat_ws(E'\\n', processor, kind, type, ''), 'UTF8')), 'hex'), 16) AS print
+        FROM lost
+        JOIN (VALUES
+            (true, 'limit', 'TimeLimit', 'The work took longer than its time limit.'),
+            (false, 'worker_lost', 'WorkerLost', 'The worker process was lost while it ran this job.')
+        ) AS reason (of_late, kind, type, message) ON of_late = late
+    ),
     changed AS (
         UPDATE jobs
         SET status = CASE WHEN cancel_requested_at IS NOT NULL THEN 'CANCELLED'
-                          WHEN attempt < max_attempts THEN 'PENDING'
+                          WHEN attempt < max_attempts OR spared THEN 'PENDING'
                           ELSE 'FAILED' END,
-            available_at = now() + LEAST(attempt - 1, 12) * INTERVAL '5 seconds',
-            finished_at = CASE WHEN cancel_requested_at IS NOT NULL OR attempt >= max_attempts THEN now() END,
-            error = CASE WHEN cancel_requested_at IS NOT NULL THEN NULL
-                         WHEN late THEN json_build_object('kind', 'limit', 'message',
-                             'The work took longer than its time limit.')
-                         ELSE json_build_object('kind', 'worker_lost', 'message',
-                             'The worker process was lost while it ran this job.') END,
+            available_at = CASE WHEN spared THEN available_at
+                                ELSE now() + LEAST(attempt - 1, 12) * INTERVAL '5 seconds' END,
+            due = spared OR attempt <= 1,
+            max_attempts = max_attempts + CASE WHEN spared THEN 1 ELSE 0 END,
+            finished_at = CASE WHEN cancel_requested_at IS NOT NULL OR attempt >= max_attempts AND NOT spared
+                               THEN now() END,
+            error = CASE WHEN cancel_requested_at IS NULL THEN json_build_object(
+                        'kind', kind, 'message', message, 'type', type, 'place', '', 'fingerprint', print) END,
+            fingerprint = CASE WHEN cancel_requested_at IS NULL THEN print END,
             worker_id = NULL,
             deadline_at = NULL,
             events = events + 1
-        FROM lost
-        WHERE jobs.id = lost.id
+        FROM judged
+        WHERE jobs.id = judged.id
         RETURNING jobs.id, jobs.owner_id, jobs.events, jobs.attempt, jobs.status, jobs.error, late
     )
     """,
@@ -193,78 +189,32 @@ REAP = telling(
 )
 
 
-async def claim(session: AsyncSession, worker_id: UUID, queue: str, limit: int) -> list[ClaimedJob]:
-    """Take the best due jobs of a queue: the highest priority first, then the oldest."""
-    rows = await session.execute(CLAIM, {"worker_id": worker_id, "queue": queue, "limit": limit})
-    return [ClaimedJob(*row) for row in rows]
-
-
-async def finish(
-    session: AsyncSession,
-    job_id: UUID,
-    attempt: int,
-    status: Status,
-    *,
-    result_path: str | None = None,
-    result: str | None = None,
-    error: dict[str, Any] | None = None,
-) -> bool:
-    """End an attempt and with it the job; answers False when the attempt had been given up. `result` is JSON text."""
-    data: dict[str, Any] = {"result_path": result_path} if status is Status.COMPLETED else {"error": error}
-    if status is Status.CANCELLED:
-        data = {"reason": "asked for by the user"}
-    row = await session.execute(
-        FINISH,
+async def settle(session: Executor, outcomes: Sequence[Settled]) -> dict[UUID, Status]:
+    """End attempts; answers the new states of their jobs. Those that had been given up are not among them."""
+    if not outcomes:
+        return {}
+    # In the order of the ids: two statements that lock the same jobs shall not wait for each other in a ring.
+    ordered = sorted(outcomes, key=attrgetter("id"))
+    rows = await session.execute(
+        SETTLE,
         {
-            "id": job_id,
-            "attempt": attempt,
-            "status": status,
-            "result_path": result_path,
-            "result": result,
-            "error": dump_json(error) if error else None,
-            "data": dump_json(data),
+            "ids": [outcome.id for outcome in ordered],
+            "attempts": [outcome.attempt for outcome in ordered],
+            "statuses": [outcome.status.value for outcome in ordered],
+            "result_paths": [outcome.result_path for outcome in ordered],
+            "results": [outcome.result.decode() if outcome.result is not None else None for outcome in ordered],
+            "errors": [dump_json(outcome.error) if outcome.error else None for outcome in ordered],
+            "fingerprints": [outcome.fingerprint for outcome in ordered],
+            "reasons": [outcome.reason for outcome in ordered],
+            "delays": [outcome.delay.total_seconds() for outcome in ordered],
+            "counts": [outcome.counts for outcome in ordered],
         },
     )
-    return row.first() is not None
-
-
-async def retry_later(
-    session: AsyncSession, job_id: UUID, attempt: int, delay: timedelta, reason: str, error: dict[str, Any] | None
-) -> bool:
-    """End an attempt and let the job wait for `delay`; False when it was given up, cancelled, or has none left."""
-    return await _back_to_pending(session, job_id, attempt, delay, reason, error, uncounted=0)
-
-
-async def hand_back(session: AsyncSession, job_id: UUID, attempt: int, reason: str) -> bool:
-    """Give a job back that this worker can't go on with, at no cost in attempts (the number itself never returns)."""
-    return await _back_to_pending(session, job_id, attempt, timedelta(0), reason, None, uncounted=1)
-
-
-async def _back_to_pending(
-    session: AsyncSession,
-    job_id: UUID,
-    attempt: int,
-    delay: timedelta,
-    reason: str,
-    error: dict[str, Any] | None,
-    uncounted: int,
-) -> bool:
-    row = await session.execute(
-        RETRY_LATER,
-        {
-            "id": job_id,
-            "attempt": attempt,
-            "delay": delay,
-            "uncounted": uncounted,
-            "error": dump_json(error) if error else None,
-            "data": dump_json({"reason": reason, "delay_seconds": delay.total_seconds(), "error": error}),
-        },
-    )
-    return row.first() is not None
+    return {job_id: STATES[status] for job_id, status in rows}
 
 
 async def note(
-    session: AsyncSession,
+    session: Executor,
     job_id: UUID,
     attempt: int,
     kind: str,
@@ -274,7 +224,7 @@ async def note(
     """Add a progress step or a log line to a running attempt; False when it was given up."""
     message = data.get("message") if kind == "PROGRESS" else None
     values = {"id": job_id, "attempt": attempt, "kind": kind, "data": dump_json(data)}
-    return await session.scalar(NOTE, values | {"progress": progress, "message": message}) is not None
+    return (await session.execute(NOTE, values | {"progress": progress, "message": message})).first() is not None
 
 
 async def reap(session: AsyncSession, lease: timedelta, grace: timedelta, limit: int) -> Sequence[GivenUp]:

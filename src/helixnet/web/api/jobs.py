@@ -14,8 +14,11 @@ from helixnet.jobs.states import Status
 from helixnet.web.deps import CurrentReader, CurrentUser, Platform
 from helixnet.web.downloads import attachment
 from helixnet.web.errors import SIGNED_IN, Conflict, NotFound, TooLarge, problems
+from helixnet.web.lean import LeanRoute
 from helixnet.web.upload import submit_upload
 
+# What is asked for most: to enter a job, and to look at one.
+busy = APIRouter(prefix="/jobs", tags=["jobs"], route_class=LeanRoute)
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 # Uploads are counted file by file, against HELIX_MAX_UPLOAD_BYTES, while they stream.
@@ -51,6 +54,38 @@ class Artifacts(BaseModel):
     items: list[ArtifactView]
 
 
+@busy.post(
+    "",
+    summary="Submit a job",
+    status_code=status.HTTP_201_CREATED,
+    responses=problems(*SIGNED_IN, TooLarge),
+)
+async def submit(platform: Platform, user: CurrentUser, submission: JobSubmission) -> JobAccepted:
+    """Submits a job by its processor, parameters, and references to files that are stored already."""
+    if submission.inputs:
+        async with platform.database.transaction() as session:
+            accepted = await service.submit(session, platform.registry, user.id, submission)
+    else:
+        async with platform.database.connection() as connection:
+            accepted = await service.submit_without_files(connection, platform.registry, user.id, submission)
+    platform.tell(user.id, accepted.queue)
+    return accepted.answer
+
+
+@busy.get("/{job_id}", summary="Show a job", responses=problems(*SIGNED_IN, NotFound))
+async def show(platform: Platform, reader: CurrentReader, job_id: JobId) -> JobView:
+    """One job with its state, its result or its error."""
+    async with platform.database.connection() as connection:
+        return await service.get(
+            connection,
+            platform.blobs,
+            reader,
+            job_id,
+            max_result_bytes=platform.settings.max_result_bytes,
+            lease=platform.lease,
+        )
+
+
 @router.post(
     "/upload",
     summary="Hand over files and get a job",
@@ -67,20 +102,6 @@ async def upload(platform: Platform, user: CurrentUser, request: Request) -> Upl
     return await submit_upload(platform, request, user.id)
 
 
-@router.post(
-    "",
-    summary="Submit a job",
-    status_code=status.HTTP_201_CREATED,
-    responses=problems(*SIGNED_IN, TooLarge),
-)
-async def submit(platform: Platform, user: CurrentUser, submission: JobSubmission) -> JobAccepted:
-    """Submits a job by its processor, parameters, and references to files that are stored already."""
-    async with platform.database.transaction() as session:
-        accepted = await service.submit(session, platform.registry, user.id, submission)
-    platform.tell(user.id, accepted.queue)
-    return accepted.answer
-
-
 @router.get("", summary="List jobs", responses=problems(*SIGNED_IN))
 async def list_jobs(
     platform: Platform,
@@ -91,15 +112,8 @@ async def list_jobs(
     limit: Annotated[int, Query(ge=1, le=200, description="How many jobs at most.")] = 50,
 ) -> JobPage:
     """The caller's jobs, newest first, a page at a time."""
-    async with platform.database.transaction() as session:
+    async with platform.database.statement() as session:
         return await service.list_jobs(session, reader, status=status, processor=processor, cursor=cursor, limit=limit)
-
-
-@router.get("/{job_id}", summary="Show a job", responses=problems(*SIGNED_IN, NotFound))
-async def show(platform: Platform, reader: CurrentReader, job_id: JobId) -> JobView:
-    """One job with its state, its result or its error."""
-    async with platform.database.transaction() as session:
-        return await service.get(session, platform.blobs, reader, job_id, platform.settings.max_result_bytes)
 
 
 @router.get("/{job_id}/events", summary="A job's history", responses=problems(*SIGNED_IN, NotFound))
@@ -111,7 +125,7 @@ async def events(
     limit: Annotated[int, Query(ge=1, le=1000, description="How many events at most.")] = 200,
 ) -> EventPage:
     """Every change of state, progress step and log line, in order."""
-    async with platform.database.transaction() as session:
+    async with platform.database.statement() as session:
         return await service.events(session, reader, job_id, after, limit)
 
 
@@ -153,7 +167,7 @@ async def delete(platform: Platform, reader: CurrentReader, job_id: JobId) -> Re
 @router.get("/{job_id}/artifacts", summary="A job's files", responses=problems(*SIGNED_IN, NotFound))
 async def artifacts(platform: Platform, reader: CurrentReader, job_id: JobId) -> Artifacts:
     """Every stored input and output of a job, with size, media type and SHA-256."""
-    async with platform.database.transaction() as session:
+    async with platform.database.statement() as session:
         return Artifacts(items=await service.list_artifacts(session, reader, job_id))
 
 
@@ -168,6 +182,6 @@ async def download(
     platform: Platform, reader: CurrentReader, job_id: JobId, artifact_id: Annotated[UUID, Path()]
 ) -> StreamingResponse:
     """The file's content, streamed."""
-    async with platform.database.transaction() as session:
+    async with platform.database.statement() as session:
         artifact = await service.artifact(session, reader, job_id, artifact_id)
     return await attachment(platform.blobs, artifact)

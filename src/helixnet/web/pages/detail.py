@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from helixnet.jobs import selections
 from helixnet.jobs import service as jobs
 from helixnet.jobs.schemas import EventView
 from helixnet.jobs.service import Reader
@@ -70,16 +71,24 @@ async def retry(
     return await _again(request, platform, who, reader, job_id)
 
 
+@router.post("/replay")
+async def replay(
+    request: Request, platform: Platform, _who: TrustedVisitor, reader: PageReader, job_id: UUID
+) -> Response:
+    """Run the job anew, and go to the page of the new one."""
+    async with platform.database.transaction() as session:
+        accepted = await selections.replay_one(session, platform.registry, reader, job_id)
+    platform.tell(accepted.owner_id, accepted.queue)
+    return _elsewhere(request, f"/jobs/{accepted.answer.job_id}{_suffix(reader)}")
+
+
 @router.post("/delete")
 async def delete(
     request: Request, platform: Platform, _who: TrustedVisitor, reader: PageReader, job_id: UUID
 ) -> Response:
     async with platform.database.transaction() as session:
         await jobs.delete(session, reader, job_id)
-    back = f"/{_suffix(reader)}"
-    if by_htmx(request):
-        return Response(status_code=200, headers={"HX-Redirect": back})
-    return RedirectResponse(back, SEE_OTHER)
+    return _elsewhere(request, f"/{_suffix(reader)}")
 
 
 @router.get("/artifacts/{artifact_id}")
@@ -101,13 +110,27 @@ async def _again(request: Request, platform: State, who: Visitor, reader: Reader
     return page("parts/job.html", who=who, alone=True, **part)
 
 
+def _elsewhere(request: Request, address: str) -> Response:
+    """Send the browser to another page."""
+    if by_htmx(request):
+        return Response(status_code=200, headers={"HX-Redirect": address})
+    return RedirectResponse(address, SEE_OTHER)
+
+
 def _suffix(reader: Reader) -> str:
     """What the addresses of a page carry on, so that an admin goes on seeing everybody's jobs."""
     return "?everyone=true" if reader.everyone else ""
 
 
 async def _part(session: AsyncSession, platform: State, reader: Reader, job_id: UUID, events: int) -> dict[str, Any]:
-    job = await jobs.get(session, platform.blobs, reader, job_id, platform.settings.max_result_bytes)
+    job = await jobs.get(
+        session,
+        platform.blobs,
+        reader,
+        job_id,
+        max_result_bytes=platform.settings.max_result_bytes,
+        lease=platform.lease,
+    )
     history = await jobs.events(session, reader, job_id, 0, events)
     result, cut = _shown(job.result_content)
     return {
@@ -121,6 +144,7 @@ async def _part(session: AsyncSession, platform: State, reader: Reader, job_id: 
         "more_events": min(events * 2, MOST_EVENTS) if history.next_after and events < MOST_EVENTS else None,
         "may_cancel": job.status not in FINAL and job.cancel_requested_at is None,
         "may_retry": job.status in {Status.FAILED, Status.CANCELLED},
+        "may_replay": job.status in FINAL,
         "may_delete": job.status in FINAL,
     }
 

@@ -13,6 +13,7 @@
   let lookedAt = 0;
   let looking = 0;
   let reopening = 0;
+  let moving = 0;
   let states = readStates();
 
   function look(wait = 0) {
@@ -23,6 +24,13 @@
       lookedAt = Date.now();
       htmx.trigger(part, "look", {}, false);
     }, due);
+  }
+
+  // The place in line moves on although nothing happens to the job itself.
+  function followLine() {
+    clearTimeout(moving);
+    if (!part.querySelector("#waiting")) return;
+    moving = setTimeout(() => (document.hidden ? followLine() : look()), AGAIN);
   }
 
   function show(state, text) {
@@ -88,9 +96,11 @@
       }
     }
     states = now;
+    followLine();
     if (told.length) announce.textContent = told.slice(0, 3).join(", ");
   });
   document.addEventListener("submitted", () => look());
 
+  followLine();
   if (!document.hidden) open();
 })();

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Make the environment of the benchmarks' peers from its lock, with the uv that the development environment has.
+set -euo pipefail
+
+source "$(dirname "$0")/registry.sh"
+
+"$UV" venv --quiet --allow-existing --python "$PYTHON" "$VENV"
+"$UV" pip install --quiet --python "$VENV/bin/python" --compile-bytecode --require-hashes --requirement "$LOCK"

@@ -1,0 +1,251 @@
+"""Claims: which jobs a worker process gets, and in which order.
+
+The highest priority goes first. Within one priority every owner has a line, the oldest job at its head, and a claim
+goes round the owners that wait, starting behind the one it served last, with equal parts of the slice: nobody starves
+however many jobs another has brought. The cost does not grow with the jobs that wait, since each step is one look into
+jobs_line_idx.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from operator import itemgetter
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from helixnet.db import Database, Executor, dump_json
+from helixnet.jobs.store.telling import telling
+
+NOBODY = UUID(int=0)
+
+
+class ClaimedJob(NamedTuple):
+    """An attempt that this worker process now holds."""
+
+    id: UUID
+    owner_id: UUID
+    processor: str
+    params: dict[str, Any]
+    payload: dict[str, str]
+    queue: str
+    attempt: int
+    max_attempts: int
+    time_limit: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """How much a worker process wants to claim.
+
+    At most `limit` jobs, and no more than fill `seconds` of work by what each processor's jobs cost (`costs`, in
+    seconds); an unknown one is taken to fill all of it. A job whose worker was lost runs alone: if it is the one that
+    kills its process, it shall take no other along. `after` is the owner who was served last.
+    """
+
+    limit: int = 1
+    seconds: float = 1.0
+    costs: dict[str, float] | None = None
+    after: UUID = NOBODY
+
+
+def _first_owner(beyond: str = "") -> str:
+    """The first owner with a job that is due in this queue and priority (`beyond`: past another one).
+
+    Only jobs_line_idx has this order; by the owner alone the planner would walk the index of all their jobs.
+    """
+    return f"""
+        SELECT owner_id
+        FROM jobs
+        WHERE status = 'PENDING' AND due AND queue = :queue AND priority = level {beyond}
+        ORDER BY owner_id, available_at
+        LIMIT 1
+    """  # noqa: S608 - put together from constants of this file alone
+
+
+def _claim(places: str, part: str, room: str) -> TextClause:
+    """The claim's statement: `places` says whether one may claim here, `part` how much an owner gets, `room` all."""
+    return telling(
+        f"""
+        RECURSIVE place AS MATERIALIZED ({places}),
+        next AS (
+            SELECT job.*
+            FROM place
+            CROSS JOIN generate_series(9, 0, -1) AS level
+            CROSS JOIN LATERAL (
+                -- OFFSET 0 keeps each look from being written into two places, and made twice.
+                WITH RECURSIVE line AS (
+                    SELECT owner_id AS first, owner_id, 1 AS number
+                    FROM (
+                        SELECT COALESCE(({_first_owner("AND owner_id > :after")}), ({_first_owner()})) AS owner_id
+                        OFFSET 0
+                    ) AS start
+                    WHERE owner_id IS NOT NULL
+                    UNION ALL
+                    SELECT first, following.owner_id, number + 1
+                    FROM line
+                    CROSS JOIN LATERAL (
+                        SELECT COALESCE(
+                            ({_first_owner("AND owner_id > line.owner_id")}), ({_first_owner()})
+                        ) AS owner_id
+                        OFFSET 0
+                    ) AS following
+                    WHERE number < :limit AND following.owner_id <> first
+                )
+                SELECT head.*
+                FROM line
+                CROSS JOIN LATERAL (
+                    SELECT id, processor, COALESCE(error ->> 'kind' = 'worker_lost', false) AS suspect
+                    FROM jobs
+                    WHERE status = 'PENDING' AND due AND queue = :queue AND priority = level
+                      AND owner_id = line.owner_id AND available_at <= now()
+                    ORDER BY available_at, id
+                    LIMIT {part}
+                    FOR UPDATE SKIP LOCKED
+                ) AS head
+            ) AS job
+            LIMIT {room}
+        ),
+        ordered AS (
+            SELECT id, suspect, row_number() OVER () AS number,
+                   CASE WHEN suspect THEN :seconds
+                        ELSE COALESCE(CAST(CAST(:costs AS jsonb) ->> processor AS double precision), :seconds)
+                   END AS cost
+            FROM next
+        ),
+        taken AS (
+            SELECT id, number
+            FROM (SELECT id, number, suspect, sum(cost) OVER (ORDER BY number) - cost AS before FROM ordered) AS filled
+            WHERE before < :seconds AND (number = 1 OR NOT suspect)
+        ),
+        changed AS (
+            UPDATE jobs
+            SET status = 'IN_PROGRESS',
+                attempt = attempt + 1,
+                worker_id = :worker_id,
+                started_at = now(),
+                deadline_at = now() + time_limit,
+                progress = NULL,
+                progress_message = NULL,
+                events = events + 1
+            FROM taken
+            WHERE jobs.id = taken.id
+            RETURNING jobs.id, owner_id, processor, params, payload, queue, attempt, max_attempts, time_limit,
+                      worker_id, events, number
+        )
+        """,  # noqa: S608 - put together from constants of this file alone
+        kind="'IN_PROGRESS'",
+        data="json_build_object('worker', CAST(worker_id AS text))",
+        answer="id, owner_id, processor, params, payload, queue, attempt, max_attempts, time_limit, number",
+    )
+
+
+# Where the answer has the job's place in the slice.
+NUMBER = len(ClaimedJob._fields)
+
+EQUAL_PART = "(SELECT (:limit + count(*) - 1) / count(*) FROM line)"
+
+CLAIM = _claim(
+    places="""
+        SELECT name
+        FROM queues
+        WHERE name = :queue AND NOT paused AND running_limit IS NULL AND owner_running_limit IS NULL
+          AND EXISTS (SELECT 1 FROM workers WHERE id = :worker_id)
+    """,
+    part=EQUAL_PART,
+    room=":limit",
+)
+
+IS_LIMITED = text("""
+    SELECT 1
+    FROM queues
+    WHERE name = :queue AND NOT paused AND (running_limit IS NOT NULL OR owner_running_limit IS NOT NULL)
+""")
+
+# Claims of a queue with a limit go one after the other, or two would both see the last free place.
+LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('helixnet queue ' || CAST(:queue AS text), 0))")
+
+CLAIM_LIMITED = _claim(
+    places="""
+        SELECT name,
+               GREATEST(0, LEAST(:limit, running_limit - (
+                   SELECT count(*) FROM jobs WHERE status = 'IN_PROGRESS' AND queue = :queue
+               ))) AS room,
+               owner_running_limit
+        FROM queues
+        WHERE name = :queue AND NOT paused AND EXISTS (SELECT 1 FROM workers WHERE id = :worker_id)
+    """,
+    part=f"""
+        GREATEST(0, LEAST({EQUAL_PART}, (SELECT owner_running_limit FROM place) - (
+            SELECT count(*)
+            FROM jobs AS running
+            WHERE running.status = 'IN_PROGRESS' AND running.queue = :queue AND running.owner_id = line.owner_id
+        )))
+    """,  # noqa: S608 - put together from constants of this file alone
+    room="(SELECT room FROM place)",
+)
+
+RIPEN = text("""
+    WITH ripe AS (
+        SELECT id
+        FROM jobs
+        WHERE status = 'PENDING' AND NOT due AND available_at <= now()
+        ORDER BY available_at
+        LIMIT :limit
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE jobs
+    SET due = true
+    FROM ripe
+    WHERE jobs.id = ripe.id
+    RETURNING queue
+""")
+
+# A look into jobs_line_idx for each known queue and priority.
+WAITING = text("""
+    SELECT name
+    FROM queues
+    WHERE NOT paused AND EXISTS (
+        SELECT 1
+        FROM generate_series(0, 9) AS level
+        CROSS JOIN LATERAL (
+            SELECT 1
+            FROM jobs
+            WHERE status = 'PENDING' AND due AND queue = name AND priority = level
+            LIMIT 1
+        ) AS job
+    )
+""")
+
+
+async def claim(database: Database, worker_id: UUID, queue: str, wanted: Slice) -> list[ClaimedJob]:
+    """Take a slice of a queue's due jobs, in the order to run them in; none while the queue is paused or at a limit."""
+    values = {
+        "worker_id": worker_id,
+        "queue": queue,
+        "limit": wanted.limit,
+        "seconds": wanted.seconds,
+        "costs": dump_json(wanted.costs or {}),
+        "after": wanted.after,
+    }
+    rows: Sequence[Sequence[Any]]
+    async with database.connection() as connection:
+        rows = (await connection.execute(CLAIM, values)).all()
+        limited = not rows and (await connection.execute(IS_LIMITED, {"queue": queue})).first() is not None
+    if limited:
+        async with database.transaction() as session:
+            await session.execute(LOCK, {"queue": queue})
+            rows = (await session.execute(CLAIM_LIMITED, values)).all()
+    return [ClaimedJob._make(row[:NUMBER]) for row in sorted(rows, key=itemgetter(NUMBER))]
+
+
+async def ripen(session: Executor, limit: int) -> list[str]:
+    """Put up to `limit` jobs whose start time has come into their lines; answers the queue of each."""
+    return [queue for (queue,) in await session.execute(RIPEN, {"limit": limit})]
+
+
+async def waiting_queues(session: AsyncSession) -> list[str]:
+    """Queues that have work which is due, and may be claimed from."""
+    return list(await session.scalars(WAITING))

@@ -1,0 +1,354 @@
+"""Processors in processes of their own: real processes, a real database and real storage."""
+
+import asyncio
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import uuid_utils.compat as uuids
+from sqlalchemy import text
+
+from helixnet.artifacts import service as artifacts
+from helixnet.blobs import BlobStore
+from helixnet.config import Settings
+from helixnet.db import Database
+from helixnet.errors import TooLarge
+from helixnet.hints import Hints
+from helixnet.jobs.store import reading
+from helixnet.processors import Processor, Reject, Retry, registry
+from helixnet.processors.core import SpawnParams
+from helixnet.worker.context import RunContext, open_inputs
+from helixnet.worker.isolation import launcher
+from helixnet.worker.isolation.errors import ProcessorFailed
+from helixnet.worker.isolation.run import Isolation
+from tests.conftest import is_alive, wait_until
+from tests.jobs.conftest import Ledger
+from tests.worker import isolated
+from tests.worker.isolated import DIGEST, END, GARBAGE, LOOK, MEBIBYTE, PLAIN, WRITE, Params, peak_memory
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Bench:
+    """Attempts at jobs of a real ledger, each run isolated."""
+
+    ledger: Ledger
+    blobs: BlobStore
+    isolation: Isolation
+
+    async def attempt(self, content: bytes | AsyncIterator[bytes] | None = None) -> RunContext:
+        """A job that is in progress, with its context; its input is `content`."""
+        database, owner, payload = self.ledger.database, self.ledger.owner, {}
+        if content is not None:
+            key = f"jobs/{owner}/{uuids.uuid7()}/input/a.txt"
+            stored = await artifacts.put(self.blobs, key, content, "a.txt", "text/plain")
+            async with database.transaction() as session:
+                await artifacts.register(session, owner, [stored])
+            payload = {"content_key": key}
+        job_id = await self.ledger.submit(processor="tests", payload=payload)
+        if content is not None:
+            async with database.transaction() as session:
+                await reading.link(session, job_id, "input", 0, {"content_key": stored.id})
+        (job,) = await self.ledger.claim(await self.ledger.worker())
+        context = RunContext(job, database, self.blobs, Hints(""))
+        context.inputs = await open_inputs(job, database, self.blobs)
+        return context
+
+    async def run(self, processor: Processor, content: bytes | None = None, **params: Any) -> Any:
+        """The result of a processor of the tests."""
+        return await self.isolation.run(processor, await self.attempt(content), Params.model_validate(params))
+
+    async def events(self, context: RunContext, kind: str) -> list[dict[str, Any]]:
+        async with self.ledger.database.transaction() as session:
+            return [
+                event.data or {}
+                for event in await reading.events(session, context.job_id, 0, 100)
+                if event.kind == kind
+            ]
+
+
+@pytest.fixture
+async def bench(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    isolation = Isolation()
+    yield Bench(Ledger(database), BlobStore(Settings(storage_url=f"file://{tmp_path}/objects")), isolation)
+    await isolation.close()
+    wait_until(lambda: not list(scratch.iterdir()), "no scratch folder is left", 5)
+
+
+async def until(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+    """What an asynchronous condition answers, once it is something."""
+    end = time.monotonic() + seconds
+    while not (found := await condition()):
+        assert time.monotonic() < end, f"after {seconds:g} s still not: {what}"
+        await asyncio.sleep(0.02)
+    return found
+
+
+def running(pids: str) -> list[psutil.Process]:
+    return [process for process in map(psutil.Process, map(int, pids.split())) if is_alive(process)]
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not any(is_alive(process) for process in processes)
+
+
+async def test_a_result_comes_back_with_its_parameters_and_its_job(bench: Bench) -> None:
+    context = await bench.attempt()
+
+    result: Any = await bench.isolation.run(LOOK, context, Params(how="ä\x00", n=7))
+
+    assert result["params"] == ["ä\x00", 7]
+    assert result["job"] == [str(context.job_id), 1]
+
+
+async def test_the_process_finds_nothing_of_its_worker(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HELIX_DATABASE_URL", "postgresql://secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with Path(__file__).open() as held:
+        os.set_inheritable(held.fileno(), True)
+        found = await bench.run(LOOK)
+
+    allowed = {*launcher.ENVIRONMENT, *launcher.FIXED_ENVIRONMENT, "HOME", "TMPDIR"}
+    assert set(found["environment"]) - allowed == set()
+    assert "secret" not in found["started_with"]
+    assert found["environment"]["TMPDIR"] == found["folder"]
+    assert found["leads_its_session"]
+    wait_until(lambda: not Path(found["folder"]).exists(), "its folder is removed", 5)
+    assert found["descriptors"][:3] == ["null"] * 3
+    # One socket to the worker; a poll and its pair of sockets are those of its own event loop.
+    assert sorted(found["descriptors"][3:]) == ["?", "s", "s", "s"]
+
+
+async def test_an_input_of_any_size_streams_in_constant_memory(bench: Bench) -> None:
+    size, sha256 = 160 * MEBIBYTE, hashlib.sha256()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for number in range(size // MEBIBYTE):
+            piece = bytes([number % 256]) * MEBIBYTE
+            sha256.update(piece)
+            yield piece
+
+    context = await bench.attempt(pieces())
+    small: Any = await bench.isolation.run(DIGEST, await bench.attempt(b"small"), Params())
+    Path("/proc/self/clear_refs").write_text("5")  # proc_pid_clear_refs(5): forget the peak
+    before = peak_memory()
+
+    result: Any = await bench.isolation.run(DIGEST, context, Params())
+
+    assert (result["size"], result["sha256"]) == (size, sha256.hexdigest())
+    assert peak_memory() - before < 24 * MEBIBYTE
+    assert result["peak"] - small["peak"] < 24 * MEBIBYTE
+
+
+async def test_an_input_is_read_whole_up_to_a_limit(bench: Bench) -> None:
+    content = os.urandom(3 * MEBIBYTE)
+
+    result = await bench.run(DIGEST, content, how="read", n=len(content))
+    with pytest.raises(Reject, match=r"a.txt has 3145728 bytes; at most 1000 can be processed\."):
+        await bench.run(DIGEST, content, how="read", n=1000)
+
+    assert result == {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+async def test_artifacts_progress_and_log_arrive(bench: Bench) -> None:
+    context = await bench.attempt()
+
+    keys: Any = await bench.isolation.run(WRITE, context, Params(n=10))
+
+    assert keys == [context.prefix + "small.txt", context.prefix + "large.bin"]
+    assert await bench.blobs.get(keys[0], 100) == b"small"
+    assert [(one.filename, one.size, one.media_type) for one in context.written] == [
+        ("small.txt", 5, "text/plain"),
+        ("large.bin", 20 * MEBIBYTE, "application/octet-stream"),
+    ]
+    assert await bench.events(context, "PROGRESS") == [{"fraction": 0.5, "message": "half of it"}]
+    assert await bench.events(context, "LOG") == [{"message": "writing", "pieces": "10"}]
+
+
+async def test_an_artifact_whose_source_breaks_is_not_stored(bench: Bench) -> None:
+    context = await bench.attempt()
+
+    with pytest.raises(ProcessorFailed, match="the source broke"):
+        await bench.isolation.run(WRITE, context, Params(how="break", n=3))
+
+    assert await bench.blobs.keys(context.prefix) == [context.prefix + "small.txt"]
+
+
+async def test_a_plain_function_runs_with_calls_that_wait(bench: Bench) -> None:
+    context = await bench.attempt(b"moon")
+
+    result = await bench.isolation.run(PLAIN, context, Params())
+
+    assert result == {"key": context.prefix + "copy", "content": "moon"}
+    assert await bench.blobs.get(context.prefix + "copy", 100) == b"moon"
+    assert await bench.events(context, "LOG") == [{"message": "read", "name": "a.txt"}]
+
+
+def test_a_plain_function_cant_run_inline() -> None:
+    with pytest.raises(TypeError, match="must be a coroutine function, unless isolation is 'process'"):
+        Processor(name="tests.plain", version="1", description="", run=isolated.plain)
+
+
+async def test_outcomes_pass_as_they_are(bench: Bench) -> None:
+    with pytest.raises(Reject) as rejected:
+        await bench.run(END, how="reject")
+    with pytest.raises(Retry) as retried:
+        await bench.run(END, how="retry")
+    with pytest.raises(Reject, match="Meant for the job"):
+        await bench.run(END, how="group")
+    with pytest.raises(TooLarge) as refused:
+        await bench.run(END, how="too large")
+
+    assert (rejected.value.reason, rejected.value.details) == ("Not this one.", {"line": 3})
+    assert (retried.value.reason, retried.value.after) == ("Not now.", timedelta(seconds=90))
+    assert (refused.value.message, refused.value.fields) == ("Over the limit.", {"limit": 7})
+
+
+async def test_another_exception_passes_with_its_type_place_and_trace(bench: Bench) -> None:
+    with pytest.raises(ProcessorFailed) as failed:
+        await bench.run(END, how="error")
+
+    assert (failed.value.kind, failed.value.type_name) == ("bug", "orjson.JSONDecodeError")
+    assert failed.value.place == "tests.worker.isolated:end"
+    assert 'orjson.loads(b"{")' in failed.value.trace
+
+
+async def test_an_exception_without_words_passes_all_the_same(bench: Bench) -> None:
+    with pytest.raises(ProcessorFailed) as failed:
+        await bench.run(END, how="mute")
+
+    assert (failed.value.type_name, failed.value.message) == ("tests.worker.isolated.Mute", "")
+
+
+async def test_what_the_platform_refuses_is_told_to_the_processor(bench: Bench) -> None:
+    with pytest.raises(ProcessorFailed, match="can't be the name of an artifact") as failed:
+        await bench.run(END, how="bad name")
+
+    assert failed.value.type_name == "ValueError"
+
+
+async def test_a_failure_of_the_platform_is_raised_as_what_it_is(bench: Bench) -> None:
+    context = await bench.attempt()
+    async with bench.ledger.database.transaction() as session:
+        await session.execute(text("ALTER TABLE job_events RENAME TO moved"))
+
+    with pytest.raises(Exception, match='relation "job_events" does not exist'):
+        await bench.isolation.run(WRITE, context, Params())
+
+
+@pytest.mark.parametrize(
+    ("how", "kind", "words"),
+    [
+        ("memory", "limit", "The work took more memory than it may."),
+        ("cpu", "limit", "The work took more CPU time than it may."),
+        ("file", "limit", "The work wrote a larger file than it may."),
+        ("files", "limit", "The work opened more files than it may."),
+        ("killed", "limit", "The process was killed by the system, most likely because memory ran out."),
+        ("crash", "bug", "The process crashed: segmentation fault (SIGSEGV)."),
+        ("exit", "bug", "The process ended by itself, with exit code 3."),
+        ("fork", "bug", "The process ended by itself, with exit code 4."),
+        ("kill the keeper", "bug", "The process was lost."),
+        ("not json", "bug", "Type is not JSON serializable: object"),
+    ],
+)
+async def test_the_reason_of_a_death_is_told_in_plain_words(bench: Bench, how: str, kind: str, words: str) -> None:
+    with pytest.raises(ProcessorFailed) as failed:
+        await bench.run(END, how=how)
+
+    assert (failed.value.message, failed.value.kind) == (words, kind)
+    assert (await bench.run(LOOK))["params"] == ["", 0], "the next attempt is none the worse"
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "noise",
+        "long header",
+        "long body",
+        "no json",
+        "no object",
+        "no such request",
+        "no number",
+        "wrong types",
+        "no such end",
+        "wrong end",
+        "false failure",
+        "no result",
+    ],
+)
+async def test_garbage_is_refused(bench: Bench, how: str) -> None:
+    with pytest.raises(ProcessorFailed, match="The process sent what it may not") as failed:
+        await bench.run(GARBAGE, how=how)
+
+    assert failed.value.kind == "bug"
+
+
+async def test_cancelling_ends_a_deaf_process_and_all_that_it_started(bench: Bench) -> None:
+    context = await bench.attempt()
+    spawn = registry.load(development=True).get("core.spawn")
+    work = asyncio.create_task(bench.isolation.run(spawn, context, SpawnParams(processes=3, detached=3, seconds=300)))
+    (line,) = await until(lambda: bench.events(context, "LOG"), "the processes are started")
+    processes = running(line["pids"])
+    before = time.monotonic()
+
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+
+    took = time.monotonic() - before
+    assert len(processes) == 7
+    assert gone(processes), "on return none is left"
+    assert took < 1
+
+
+async def test_what_a_process_started_ends_with_it(bench: Bench) -> None:
+    context = await bench.attempt()
+    program = registry.load(development=True).get("core.spawn")
+
+    result: Any = await bench.isolation.run(program, context, SpawnParams(processes=2, detached=2, seconds=0.5))
+
+    assert len(result["pids"]) == 5
+    assert not [pid for pid in result["pids"] if psutil.pid_exists(pid)]
+
+
+def test_a_killed_worker_leaves_no_process_behind() -> None:
+    command = [sys.executable, "-m", "tests.worker.isolated"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        processes = [*running(worker.stdout.readline()), *psutil.Process(worker.pid).children(recursive=True)]
+
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+
+    assert len(set(processes)) == 7, "the process, two of its own, two that left, the keeper and the template"
+    wait_until(lambda: gone(processes), "everyone is gone", 2)
+
+
+async def test_an_attempt_costs_little_more_than_its_work(bench: Bench) -> None:
+    await bench.isolation.prepare(LOOK)
+    took = []
+    for _ in range(5):
+        context = await bench.attempt()
+        before = time.perf_counter()
+        await bench.isolation.run(LOOK, context, Params())
+        took.append(time.perf_counter() - before)
+
+    # 0.02 s on an idle machine; tests share theirs.
+    assert min(took) < 0.2
