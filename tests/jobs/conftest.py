@@ -29,6 +29,7 @@ class Ledger:
     async def submit(self, **changes: Any) -> UUID:
         values: dict[str, Any] = {
             "id": uuids.uuid7(),
+            "owner_id": self.owner,
             "processor": "core.echo",
             "params": "{}",
             "payload": "{}",
@@ -38,12 +39,11 @@ class Ledger:
             "time_limit": timedelta(minutes=5),
             "available_at": None,
         }
-        owner_id = changes.pop("owner_id", self.owner)
         for name in changes.keys() & {"params", "payload"}:
             changes[name] = dump_json(changes[name])
         job = NewJob(**(values | changes))
         async with self.database.transaction() as session:
-            await commands.submit(session, owner_id, [job])
+            await commands.submit(session, [job])
         return job.id
 
     async def worker(self, node: str = "here", pid: int = 1) -> UUID:

@@ -33,6 +33,7 @@ class Draft:
     """
 
     registry: Registry
+    owner_id: UUID
     longest: int
     jobs: list[NewJob] = field(default_factory=list)
     references: dict[UUID, dict[str, str]] = field(default_factory=dict)
@@ -54,7 +55,7 @@ class Draft:
     def _add(self, number: int, line: bytes) -> None:
         try:
             submission = JobSubmission.model_validate_json(line)
-            job = service.draft(self.registry, submission, list(submission.inputs), service.new_job_id())
+            job = service.draft(self.registry, self.owner_id, submission, list(submission.inputs), service.new_job_id())
         except ValidationError as error:
             self._reject(number, "This is not a job.", violations(error.errors(include_url=False, include_input=False)))
         except Invalid as error:
@@ -68,10 +69,10 @@ class Draft:
     def _reject(self, line: int, message: str, found: Any = None) -> None:
         self.rejected.append(RejectedLine(line=line, message=message, violations=(found or [])[:TOLD_VIOLATIONS]))
 
-    async def check_references(self, session: AsyncSession, owner_id: UUID) -> dict[UUID, dict[str, UUID]]:
+    async def check_references(self, session: AsyncSession) -> dict[UUID, dict[str, UUID]]:
         """The artifacts that the jobs refer to, by job and role; jobs that refer to others' are rejected."""
         wanted = {key for inputs in self.references.values() for key in inputs.values()}
-        owned = await artifacts.owned_ids(session, owner_id, wanted)
+        owned = await artifacts.owned_ids(session, self.owner_id, wanted)
         strangers: set[UUID] = set()
         for job_id, inputs in self.references.items():
             missing = [
@@ -102,9 +103,9 @@ class AcceptedBatch:
     queues: frozenset[str]
 
 
-async def submit(session: AsyncSession, owner_id: UUID, draft: Draft, *, partial: bool) -> AcceptedBatch:
+async def submit(session: AsyncSession, draft: Draft, *, partial: bool) -> AcceptedBatch:
     """Enter a batch: all of it or, if `partial`, what is right of it. Raises Invalid that names the wrong lines."""
-    linked = await draft.check_references(session, owner_id)
+    linked = await draft.check_references(session)
     if draft.rejected and not (partial and draft.jobs):
         count = len(draft.rejected)
         raise Invalid(
@@ -115,8 +116,8 @@ async def submit(session: AsyncSession, owner_id: UUID, draft: Draft, *, partial
     if not draft.jobs:
         raise Invalid("The batch is empty.")
     batch_id = service.new_job_id()
-    await commands.open_batch(session, batch_id, owner_id, len(draft.jobs))
-    await commands.submit(session, owner_id, draft.jobs, batch_id)
+    await commands.open_batch(session, batch_id, draft.owner_id, len(draft.jobs))
+    await commands.submit(session, draft.jobs, batch_id)
     await commands.link_inputs(session, linked)
     queues = frozenset(job.queue for job in draft.jobs)
     return AcceptedBatch(batch_id, [job.id for job in draft.jobs], draft.rejected, queues)

@@ -20,6 +20,7 @@ from helixnet.blobs import BlobStore
 from helixnet.db import Executor, dump_json
 from helixnet.errors import Conflict, Invalid, NotFound, TooLarge
 from helixnet.jobs import queues
+from helixnet.jobs.intake import Intake
 from helixnet.jobs.models import Job
 from helixnet.jobs.schemas import (
     EventPage,
@@ -95,14 +96,14 @@ async def submit(
     Raises Invalid for an unknown processor, parameters or roles that do not fit, or a key that is not the owner's.
     """
     uploaded = uploaded or {}
-    job = draft(registry, submission, [*submission.inputs, *uploaded], job_id or new_job_id())
+    job = draft(registry, owner_id, submission, [*submission.inputs, *uploaded], job_id or new_job_id())
     referred = await artifacts.owned(session, owner_id, list(submission.inputs.values()))
     for role, key in submission.inputs.items():
         if key not in referred:
             raise Invalid(f"{role}: there is no stored file of yours under {key!r}.")
     payload = submission.inputs | {role: artifact.storage_key for role, artifact in uploaded.items()}
     job.payload = dump_json(payload)
-    await commands.submit(session, owner_id, [job])
+    await commands.submit(session, [job])
     await artifacts.register(session, owner_id, list(uploaded.values()))
     linked = {role: referred[key].id for role, key in submission.inputs.items()}
     linked |= {role: artifact.id for role, artifact in uploaded.items()}
@@ -111,15 +112,17 @@ async def submit(
 
 
 async def submit_without_files(
-    session: Executor, registry: Registry, owner_id: UUID, submission: JobSubmission
+    intake: Intake, registry: Registry, owner_id: UUID, submission: JobSubmission
 ) -> Accepted:
-    """Enter a job that reads no files: one statement, and so a transaction by itself. Raises Invalid as `submit`."""
-    job = draft(registry, submission, (), new_job_id())
-    await commands.submit(session, owner_id, [job])
+    """Enter a job that reads no files, and answer once that is committed. Raises Invalid as `submit`."""
+    job = draft(registry, owner_id, submission, (), new_job_id())
+    await intake.enter(job)
     return Accepted(JobAccepted(job_id=job.id, status=Status.PENDING, payload={}), job.queue)
 
 
-def draft(registry: Registry, submission: JobSubmission, roles: Sequence[str], job_id: UUID) -> commands.NewJob:
+def draft(
+    registry: Registry, owner_id: UUID, submission: JobSubmission, roles: Sequence[str], job_id: UUID
+) -> commands.NewJob:
     """The job that a submission asks for, its parameters checked and complete.
 
     Raises Invalid for an unknown processor, parameters or roles that do not fit.
@@ -129,6 +132,7 @@ def draft(registry: Registry, submission: JobSubmission, roles: Sequence[str], j
     check_inputs(processor, roles)
     return commands.NewJob(
         id=job_id,
+        owner_id=owner_id,
         processor=processor.name,
         params=_params_text(params),
         payload=dump_json(submission.inputs),

@@ -18,6 +18,7 @@ from helixnet.broker import Ringer
 from helixnet.config import Settings
 from helixnet.db import Database
 from helixnet.hints import Hints
+from helixnet.jobs.intake import Intake
 from helixnet.processors import registry
 from helixnet.processors.registry import Registry
 from helixnet.web.callers import Callers
@@ -36,6 +37,7 @@ class State:
     ringer: Ringer
     feed: Feed
     callers: Callers
+    intake: Intake
     version: str = __version__
 
     @property
@@ -93,6 +95,7 @@ async def open_state(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
         ringer=ringer,
         feed=feed,
         callers=Callers(database, settings.secret_key.get_secret_value()),
+        intake=Intake(database),
     )
     try:
         async with feed.running():

@@ -26,6 +26,7 @@ class NewJob:
     """A job as it enters the ledger. `params` and `payload` are JSON text."""
 
     id: UUID
+    owner_id: UUID
     processor: str
     params: str
     payload: str
@@ -44,25 +45,26 @@ SUBMIT = text("""
     WITH given AS MATERIALIZED (
         SELECT *, COALESCE(given_at, now()) AS available_at
         FROM json_to_recordset(CAST(:jobs AS json)) AS job (
-            id uuid, processor text, params text, payload text, queue text, priority smallint, max_attempts integer,
-            seconds double precision, given_at timestamptz, reason text
+            id uuid, owner_id uuid, processor text, params text, payload text, queue text, priority smallint,
+            max_attempts integer, seconds double precision, given_at timestamptz, reason text
         )
     ),
     entered AS (
         INSERT INTO jobs (id, owner_id, batch_id, processor, params, payload, queue, priority, status, max_attempts,
                           time_limit, available_at, due, events)
-        SELECT id, :owner_id, CAST(:batch_id AS uuid), processor, CAST(params AS json), CAST(payload AS json), queue,
+        SELECT id, owner_id, CAST(:batch_id AS uuid), processor, CAST(params AS json), CAST(payload AS json), queue,
                priority, 'PENDING', max_attempts, make_interval(secs => seconds), available_at, available_at <= now(), 1
         FROM given
     ),
     told AS (
         INSERT INTO job_events (job_id, seq, owner_id, kind, attempt, data)
-        SELECT id, 1, :owner_id, 'PENDING', 0, json_build_object('reason', reason)
+        SELECT id, 1, owner_id, 'PENDING', 0, json_build_object('reason', reason)
         FROM given
     )
     INSERT INTO queues (name)
     SELECT DISTINCT queue
     FROM given
+    ORDER BY queue
     ON CONFLICT DO NOTHING
 """)
 
@@ -153,10 +155,10 @@ RETRY_BATCH = _retry(
 )
 
 
-async def submit(session: Executor, owner_id: UUID, jobs: Sequence[NewJob], batch_id: UUID | None = None) -> None:
+async def submit(session: Executor, jobs: Sequence[NewJob], batch_id: UUID | None = None) -> None:
     """Enter jobs as PENDING, all or none."""
     document = _jobs(jobs) if len(jobs) <= FEW else await asyncio.to_thread(_jobs, jobs)
-    await session.execute(SUBMIT, {"owner_id": owner_id, "batch_id": batch_id, "jobs": document})
+    await session.execute(SUBMIT, {"batch_id": batch_id, "jobs": document})
 
 
 def _jobs(jobs: Sequence[NewJob]) -> str:
@@ -164,6 +166,7 @@ def _jobs(jobs: Sequence[NewJob]) -> str:
         [
             {
                 "id": job.id,
+                "owner_id": job.owner_id,
                 "processor": job.processor,
                 "params": job.params,
                 "payload": job.payload,

@@ -69,10 +69,10 @@ async def submit(
 
     All or none are entered unless `partial`; what is wrong with a line is told with its number.
     """
-    draft = Draft(platform.registry, longest=platform.settings.max_body_bytes)
+    draft = Draft(platform.registry, user.id, longest=platform.settings.max_body_bytes)
     await _read(platform.settings, request, draft)
     async with platform.database.transaction() as session:
-        accepted = await batches.submit(session, user.id, draft, partial=partial)
+        accepted = await batches.submit(session, draft, partial=partial)
     _tell(platform, user.id, accepted.queues)
     return Response(await asyncio.to_thread(_answer, accepted), status.HTTP_201_CREATED, media_type="application/json")
 

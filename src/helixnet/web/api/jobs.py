@@ -66,8 +66,7 @@ async def submit(platform: Platform, user: CurrentUser, submission: JobSubmissio
         async with platform.database.transaction() as session:
             accepted = await service.submit(session, platform.registry, user.id, submission)
     else:
-        async with platform.database.connection() as connection:
-            accepted = await service.submit_without_files(connection, platform.registry, user.id, submission)
+        accepted = await service.submit_without_files(platform.intake, platform.registry, user.id, submission)
     platform.tell(user.id, accepted.queue)
     return accepted.answer
 
