@@ -38,7 +38,7 @@ class Settings(BaseSettings):
         SecretStr(""), description="Celery's broker: `amqp://…`, `redis://…` or `redis+socket://…`."
     )
     rabbitmq_queue_type: Literal["classic", "quorum"] = Field(
-        "classic", description="The rings' queues in RabbitMQ; `quorum` is for clusters of three nodes or more."
+        "quorum", description="The rings' queues in RabbitMQ; `helix up` takes `classic` for a server of its own."
     )
     cache_url: SecretStr = Field(
         SecretStr(""), description="Valkey or Redis for live hints: `redis://…` or `unix://…`; empty means polling."

@@ -3,20 +3,25 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import orjson
 import psycopg
 from sqlalchemy import MetaData, event, make_url
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from helixnet.statements import BELIEVED_SECONDS, Plain, Statements, has_news
+from helixnet.connection import connector
+from helixnet.statements import BELIEVED_SECONDS, PROBE_SECONDS, Plain, Statements, has_news
 
 CONNECT_TIMEOUT_SECONDS = 5
 POOL_TIMEOUT_SECONDS = 10
+STATEMENT_SECONDS = 30
+# No statement takes longer, so after this time nobody is there.
+PATIENCE_SECONDS = STATEMENT_SECONDS + 5
 # Every statement of a worker is a look into an index, and is planned once, as for a big table: a plan that was made
 # while the table was small would walk it for as long as the connection lives.
 PLAN_FOR_LOOKUPS = (
@@ -49,10 +54,19 @@ class Database:
 
     `url` is a libpq address (`postgresql://…`). Never share an instance across a fork. With `lookups` it is for
     statements that are repeated often and find their rows by an index; whoever uses it tries again when a connection
-    turns out to be dead, where others are asked for a sign of life first.
+    turns out to be dead, where others are asked for a sign of life first. A connection that doesn't answer for
+    `patience_seconds` is given up with an OperationalError.
     """
 
-    def __init__(self, url: str, pool_size: int, application: str = "helixnet", *, lookups: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        pool_size: int,
+        application: str = "helixnet",
+        *,
+        lookups: bool = False,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         options: dict[str, Any] = {
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "application_name": application,
@@ -61,10 +75,13 @@ class Database:
             "keepalives_interval": 5,
             "keepalives_count": 2,
             "tcp_user_timeout": 15_000,
-            "options": "-c timezone=UTC -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s",
+            "options": f"-c timezone=UTC -c statement_timeout={STATEMENT_SECONDS}s"
+            " -c idle_in_transaction_session_timeout=60s",
         }
         planned = options | {"options": options["options"] + PLAN_FOR_LOOKUPS}
-        self._plain = Statements(_plain_address(url), pool_size, POOL_TIMEOUT_SECONDS, **planned)
+        connect = connector(patience_seconds)
+        open_plain = partial(connect, _plain_address(url), autocommit=True, prepare_threshold=0, **planned)
+        self._plain = Statements(open_plain, pool_size, POOL_TIMEOUT_SECONDS)
         self._engine = create_async_engine(
             make_url(url).set(drivername="postgresql+psycopg"),
             pool_size=pool_size,
@@ -72,7 +89,8 @@ class Database:
             pool_timeout=POOL_TIMEOUT_SECONDS,
             json_serializer=dump_json,
             json_deserializer=orjson.loads,
-            connect_args=(planned if lookups else options) | {"prepare_threshold": 0 if lookups else 5},
+            connect_args=(planned if lookups else options)
+            | {"prepare_threshold": 0 if lookups else 5, "async_creator_fn": connect},
         )
         if not lookups:
             event.listen(self._engine.sync_engine, "checkin", _note_rest)
@@ -120,12 +138,13 @@ def _wake(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
     if rested_seconds < BELIEVED_SECONDS and not has_news(connection.driver_connection):
         return
     try:
-        cursor = connection.cursor()
-        cursor.execute("SELECT 1")
-        cursor.close()
-        connection.rollback()
+        with connection.driver_connection.less_patient(PROBE_SECONDS):
+            cursor = connection.cursor()
+            cursor.execute("SELECT 1")
+            cursor.close()
+            connection.rollback()
     except psycopg.Error as error:
-        raise DisconnectionError(str(error)) from error
+        raise InvalidatePoolError(str(error)) from error
 
 
 def dump_json(value: object) -> str:

@@ -8,7 +8,7 @@ goes to the database and back once. Errors are SQLAlchemy's, so that callers mee
 import asyncio
 import select
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,8 +21,12 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from helixnet.connection import PatientConnection
+
 # A connection that was used a moment ago is believed to be alive; one that has rested is asked first.
 BELIEVED_SECONDS = 1.0
+# So long that one has to show a sign of life.
+PROBE_SECONDS = 2.0
 
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 _COMPILED: dict[str, bytes] = {}
@@ -51,7 +55,7 @@ class Plain:
 
     __slots__ = ("_connection",)
 
-    def __init__(self, connection: "psycopg.AsyncConnection[Any]") -> None:
+    def __init__(self, connection: PatientConnection) -> None:
         self._connection = connection
 
     async def execute(self, statement: TextClause, values: Mapping[str, Any]) -> Rows:
@@ -69,15 +73,14 @@ class Plain:
 class Statements:
     """Connections for plain statements, at most `size` of them, the one used last first. Belongs to one event loop.
 
-    `conninfo` and `options` are psycopg's.
+    `connect` opens one, in autocommit.
     """
 
-    def __init__(self, conninfo: str, size: int, timeout_seconds: float, **options: Any) -> None:
-        self._conninfo = conninfo
-        self._options = options
+    def __init__(self, connect: Callable[[], Awaitable[PatientConnection]], size: int, timeout_seconds: float) -> None:
+        self._connect = connect
         self._timeout = timeout_seconds
         self._places = asyncio.Semaphore(size)
-        self._idle: list[tuple[float, psycopg.AsyncConnection[Any]]] = []
+        self._idle: list[tuple[float, PatientConnection]] = []
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Plain]:
@@ -104,36 +107,37 @@ class Statements:
         while self._idle:
             await self._idle.pop()[1].close()
 
-    async def _open(self) -> "psycopg.AsyncConnection[Any]":
+    async def _open(self) -> PatientConnection:
         while self._idle:
             used_at, connection = self._idle.pop()
             if await _is_alive(connection, time.monotonic() - used_at):
                 return connection
+            # What ended this one has ended those that rest below it too, or is about to.
             await connection.close()
+            await self.close()
         try:
-            connection = await psycopg.AsyncConnection.connect(
-                self._conninfo, autocommit=True, prepare_threshold=0, **self._options
-            )
+            connection = await self._connect()
         except psycopg.Error as error:
             raise _as_sqlalchemy(error) from error
         set_json_loads(orjson.loads, connection)
         return connection
 
 
-def has_news(connection: "psycopg.AsyncConnection[Any]") -> bool:
+def has_news(connection: PatientConnection) -> bool:
     """Whether the server said something unasked: of a connection at rest that is its end, more often than not."""
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     return bool(poll.poll(0))
 
 
-async def _is_alive(connection: "psycopg.AsyncConnection[Any]", rested_seconds: float) -> bool:
+async def _is_alive(connection: PatientConnection, rested_seconds: float) -> bool:
     if connection.closed:
         return False
     if rested_seconds < BELIEVED_SECONDS and not has_news(connection):
         return True
     try:
-        await connection.execute("SELECT 1", prepare=False)
+        with connection.less_patient(PROBE_SECONDS):
+            await connection.execute("SELECT 1", prepare=False)
     except psycopg.Error:
         return False
     return True

@@ -1,4 +1,5 @@
-"""A TCP proxy for drills: at a word its connections go silent, as if somebody had pulled a cable on the way."""
+"""A TCP proxy for drills: at a word its connections go silent, as if somebody had pulled a cable on the way, or lose
+the answers alone."""
 
 import contextlib
 import socket
@@ -21,7 +22,8 @@ class Proxy:
         self._upstream = upstream
         self._listener = socket.create_server(("127.0.0.1", self.port))
         self._sockets: list[socket.socket] = []
-        self._silent = threading.Event()  # of the connections that there are; the next ones get an event of their own
+        # Of the connections that there are, one for each direction; the next ones get events of their own.
+        self._silent = threading.Event(), threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self) -> Self:
@@ -40,8 +42,13 @@ class Proxy:
 
     def go_silent(self) -> None:
         """From now on the present connections stay open and carry nothing, for ever; new ones work."""
-        silent, self._silent = self._silent, threading.Event()
-        silent.set()
+        self.lose_answers()[0].set()
+
+    def lose_answers(self) -> tuple[threading.Event, threading.Event]:
+        """From now on what the server says on the present connections is lost, and what it is told is not."""
+        silent, self._silent = self._silent, (threading.Event(), threading.Event())
+        silent[1].set()
+        return silent
 
     def _accept(self) -> None:
         while True:
@@ -52,8 +59,8 @@ class Proxy:
                 return
             self.accepted += 1
             self._sockets += [client, server]
-            for source, target in ((client, server), (server, client)):
-                threading.Thread(target=_pump, args=(source, target, self._silent), daemon=True).start()
+            for source, target, silent in zip((client, server), (server, client), self._silent, strict=True):
+                threading.Thread(target=_pump, args=(source, target, silent), daemon=True).start()
 
     def _connect(self) -> socket.socket:
         if isinstance(self._upstream, int):

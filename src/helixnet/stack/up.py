@@ -97,6 +97,8 @@ class _Stack:
         rabbitmq = RabbitMQ(self._home.rabbitmq)
         rabbitmq.initialize()
         environment["HELIX_BROKER_URL"] = rabbitmq.url
+        # A quorum of one protects from nothing, and may stay without a leader: docs/explanation/celery.md.
+        environment.setdefault("HELIX_RABBITMQ_QUEUE_TYPE", "classic")
         await self._all(self._start_rabbitmq(rabbitmq), self._start_all_else(environment))
 
     async def _start_rabbitmq(self, rabbitmq: RabbitMQ) -> None:

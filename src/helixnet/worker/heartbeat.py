@@ -24,6 +24,8 @@ from helixnet.jobs.store import leases
 
 # A lease is distrusted before it can have ended for others: the rest is room for a slow answer.
 TRUSTED_PART_OF_LEASE = 0.75
+# After a connection that went dead without a word there is time for another before that.
+PATIENT_PART_OF_LEASE = 0.3
 
 logger = log.logger("helix.worker")
 
@@ -86,7 +88,13 @@ class Heartbeat(threading.Thread):
             runner.run(self._beat())
 
     async def _beat(self) -> None:
-        database = Database(self._settings.database_url.get_secret_value(), 1, "helixnet heartbeat", lookups=True)
+        database = Database(
+            self._settings.database_url.get_secret_value(),
+            1,
+            "helixnet heartbeat",
+            lookups=True,
+            patience_seconds=self._settings.lease_seconds * PATIENT_PART_OF_LEASE,
+        )
         confirmed = time.monotonic()
         registered_id: UUID | None = None
         while not self._ending.is_set():

@@ -23,6 +23,7 @@ from helixnet.worker.attempt import Resources, StopReason
 from helixnet.worker.heartbeat import Heartbeat
 from helixnet.worker.isolation.run import Isolation
 from helixnet.worker.pace import Pace
+from helixnet.worker.recording import ANSWER_SECONDS, hand_back_unheard
 from helixnet.worker.slices import Caretaker, SliceRun
 from helixnet.worker.threads import Threads
 
@@ -91,7 +92,11 @@ class WorkerProcess:
         self._resources = Resources(
             settings=self._settings,
             database=Database(
-                self._settings.database_url.get_secret_value(), CONNECTIONS, "helixnet worker", lookups=True
+                self._settings.database_url.get_secret_value(),
+                CONNECTIONS,
+                "helixnet worker",
+                lookups=True,
+                patience_seconds=ANSWER_SECONDS,
             ),
             blobs=BlobStore(self._settings),
             hints=Hints(self._settings.cache_url.get_secret_value()),
@@ -125,16 +130,21 @@ class WorkerProcess:
     async def _claim(self, queue: str) -> list[ClaimedJob]:
         """A slice of the queue; a database that is away is waited for. Empty as well when the process must stop."""
         pause = FIRST_PAUSE_SECONDS
+        unheard = False
         while not self._stopping() and self._resources is not None:
             worker_id = self._heartbeat.worker_id
             if worker_id is None:
                 return []
             try:
+                if unheard:
+                    await hand_back_unheard(self._resources.database, worker_id)
+                    unheard = False
                 jobs = await claims.claim(self._resources.database, worker_id, queue, self._pace.next_slice(queue))
             except (SQLAlchemyError, OSError) as error:
                 logger.warning("no claim: the database did not answer", error=log.first_line(error))
                 await asyncio.sleep(random.uniform(0.5, 1) * pause)  # noqa: S311 - spreads load, guards nothing
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                unheard = True
             else:
                 if jobs:
                     self._pace.claimed(queue, jobs)

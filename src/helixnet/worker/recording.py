@@ -11,11 +11,13 @@ from helixnet.artifacts import service as artifacts
 from helixnet.db import Database
 from helixnet.jobs import service as jobs
 from helixnet.jobs.states import Status
-from helixnet.jobs.store import transitions
+from helixnet.jobs.store import claims, transitions
 from helixnet.jobs.store.transitions import Settled
 from helixnet.worker.attempt import Ended
 
 RECORDING_SECONDS = 60
+# A worker's statements take milliseconds: after this time the connection is dead, and another may not be.
+ANSWER_SECONDS = 15
 
 logger = log.logger("helix.worker")
 
@@ -47,6 +49,21 @@ async def record(database: Database, outcomes: Sequence[Ended]) -> None:
         raise NotRecorded(f"{len(outcomes)} outcomes could not be recorded") from error
     for ended in outcomes:
         _tell(ended, states.get(ended.job.id))
+
+
+async def hand_back_unheard(database: Database, worker_id: UUID) -> None:
+    """Hand back what the ledger says a process runs that runs nothing: the answer to a claim was lost on its way.
+
+    Raises SQLAlchemyError.
+    """
+    async with database.connection() as connection:
+        unheard = [
+            Settled(id=job_id, attempt=attempt, status=Status.PENDING, reason="claim not heard of", counts=False)
+            for job_id, attempt in await claims.held(connection, worker_id)
+        ]
+        await transitions.settle(connection, unheard)
+    if unheard:
+        logger.info("jobs whose claim was not heard of are handed back", jobs=len(unheard))
 
 
 async def _write(database: Database, outcomes: Sequence[Ended]) -> dict[UUID, Status]:

@@ -19,7 +19,7 @@ from helixnet.db import Database
 from helixnet.jobs.store.claims import ClaimedJob
 from helixnet.worker.attempt import Attempt, Ended, Resources, handed_back
 from helixnet.worker.pace import Pace
-from helixnet.worker.recording import NotRecorded, record
+from helixnet.worker.recording import ANSWER_SECONDS, NotRecorded, record
 
 FLUSH_SECONDS = 0.05
 LOOK_SECONDS = 0.025
@@ -40,6 +40,7 @@ class SliceRun:
         self._resources = resources
         self._pace = pace
         self._flushed_at = time.monotonic()
+        self._recording = threading.Lock()
 
     async def run(self) -> Attempt | None:
         """Run the jobs in turn; answers the attempt that was stopped, if one was: the slice ends with it.
@@ -67,13 +68,21 @@ class SliceRun:
         return None
 
     async def flush(self, database: Database) -> None:
-        """Record what has ended so far. Raises NotRecorded."""
-        taken = list[Ended]()
-        with contextlib.suppress(IndexError):
-            while True:
-                taken.append(self.ended.popleft())
-        self._flushed_at = time.monotonic()
-        await record(database, taken)
+        """Record what has ended so far; what another thread is recording just now is recorded then too.
+
+        Raises NotRecorded.
+        """
+        if not self._recording.acquire(blocking=False):
+            await asyncio.to_thread(self._recording.acquire)
+        try:
+            taken = list[Ended]()
+            with contextlib.suppress(IndexError):
+                while True:
+                    taken.append(self.ended.popleft())
+            self._flushed_at = time.monotonic()
+            await record(database, taken)
+        finally:
+            self._recording.release()
 
     def hand_back(self, reason: str) -> int:
         """Let go of the jobs that have not been started; answers how many."""
@@ -132,7 +141,9 @@ class Caretaker(threading.Thread):
 
     def run(self) -> None:
         with asyncio.Runner() as runner:
-            database = Database(self._database_url, 1, "helixnet caretaker", lookups=True)
+            database = Database(
+                self._database_url, 1, "helixnet caretaker", lookups=True, patience_seconds=ANSWER_SECONDS
+            )
             while self._busy.wait() and not self._ending:
                 run = self._slice
                 if run is not None:

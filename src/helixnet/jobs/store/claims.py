@@ -220,6 +220,9 @@ WAITING = text("""
 """)
 
 
+HELD = text("SELECT id, attempt FROM jobs WHERE worker_id = :worker_id AND status = 'IN_PROGRESS' ORDER BY id")
+
+
 async def claim(database: Database, worker_id: UUID, queue: str, wanted: Slice) -> list[ClaimedJob]:
     """Take a slice of a queue's due jobs, in the order to run them in; none while the queue is paused or at a limit."""
     values = {
@@ -239,6 +242,11 @@ async def claim(database: Database, worker_id: UUID, queue: str, wanted: Slice) 
             await session.execute(LOCK, {"queue": queue})
             rows = (await session.execute(CLAIM_LIMITED, values)).all()
     return [ClaimedJob._make(row[:NUMBER]) for row in sorted(rows, key=itemgetter(NUMBER))]
+
+
+async def held(session: Executor, worker_id: UUID) -> list[tuple[UUID, int]]:
+    """The jobs that a worker process runs according to the ledger, and which attempt of each."""
+    return [(job_id, attempt) for job_id, attempt in await session.execute(HELD, {"worker_id": worker_id})]
 
 
 async def ripen(session: Executor, limit: int) -> list[str]:
