@@ -16,7 +16,7 @@ from rich.console import Console
 from benchmarks import machine, report
 from benchmarks.figures import Section
 from benchmarks.ground import RABBITMQ, VALKEY, Broker, Ground, ground
-from benchmarks.measure import claiming, latency, listing, race, starting, submission, upload
+from benchmarks.measure import claiming, cost, latency, listing, race, starting, submission, upload
 from benchmarks.measure.options import SMOKE, Options
 from benchmarks.processes import ROOT
 from benchmarks.tuning import tune
@@ -33,6 +33,7 @@ ON_VALKEY: dict[str, Callable[[Ground, Options, Broker], list[Section]]] = {
     "list": listing.measure,
     "claim": claiming.measure,
     "start": starting.measure,
+    "cost": cost.measure,
 }
 PARTS = ("race", "latency", *ON_VALKEY)
 

@@ -81,21 +81,23 @@ class Ground:
 
     def fresh_database(self, name: str, template: str = "template1") -> str:
         """An empty database (or a copy of another); answers its address."""
+        self.drop_database(name)
         with psycopg.connect(self.postgres.url, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.postgres.url_of(name)
 
     def drop_database(self, name: str) -> None:
-        with psycopg.connect(self.postgres.url, autocommit=True) as connection:
+        """Remove a database and whoever uses it: PostgreSQL's own vacuum may, which only a superuser can end."""
+        with self._superuser() as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def checkpoint(self) -> None:
         """Write everything out, so that each run begins with the same debt: none."""
-        with psycopg.connect(
-            dbname="postgres", user="postgres", host=str(self.postgres.sockets), autocommit=True
-        ) as connection:
+        with self._superuser() as connection:
             connection.execute("CHECKPOINT")
+
+    def _superuser(self) -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(dbname="postgres", user="postgres", host=str(self.postgres.sockets), autocommit=True)
 
     def flush_valkey(self) -> None:
         """Forget what the last contestant left in Valkey."""

@@ -146,8 +146,10 @@ def database_url(postgres: Postgres) -> Iterator[str]:
     name = f"t_{uuids.uuid7().hex}"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-        yield postgres.url_of(name)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    yield postgres.url_of(name)
+    # PostgreSQL's own vacuum may be at work in it, which only a superuser can end.
+    with psycopg.connect(dbname="postgres", user="postgres", host=str(postgres.sockets), autocommit=True) as superuser:
+        superuser.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ class Options:
     few_waiting: int = 1_000
     many_waiting: int = 1_000_000
     claims: int = 200
+    cost_jobs: int = 20_000
     start_again: bool = True
 
 
@@ -52,5 +53,6 @@ SMOKE = Options(
     few_waiting=100,
     many_waiting=1_000,
     claims=10,
+    cost_jobs=100,
     start_again=False,
 )
