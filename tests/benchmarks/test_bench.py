@@ -25,6 +25,7 @@ SECTIONS = {
     "upload_memory",
     "list",
     "claim",
+    "cost",
     "start",
 }
 SERIES = {"key", "title", "unit", "values", "note", "median", "low", "high"}
