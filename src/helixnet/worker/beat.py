@@ -18,6 +18,7 @@ from helixnet.hints import Hints
 from helixnet.jobs import service as jobs
 from helixnet.jobs.store import claims, leases, transitions
 from helixnet.users import service as users
+from helixnet.worker import liveness
 
 LOCK_KEY = 0x48454C4958424541  # "HELIXBEA"
 DEADLINE_GRACE = timedelta(seconds=15)
@@ -120,6 +121,7 @@ class Housekeeping(Scheduler):  # type: ignore[misc] # Celery carries no types
     def tick(self, *_args: Any, **_options: Any) -> float:
         if self._runner is not None and self._housekeeper is not None:
             self._runner.run(self._housekeeper.round())
+            liveness.note_round(self.app.helix_settings.progress_file)
         return float(self.max_interval)
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
@@ -36,6 +37,10 @@ class Holder(Protocol):
     @property
     def pace(self) -> dict[str, float]:
         """Queue → seconds that a job of it takes here."""
+
+    @property
+    def claimed_ago(self) -> timedelta | None:
+        """How long ago the ledger last answered a claim; None for never."""
 
     def stop_jobs(self, job_ids: list[UUID]) -> None:
         """The owners asked for these to be stopped."""
@@ -141,7 +146,7 @@ class Heartbeat(threading.Thread):
 
     async def _prove_life(self, database: Database, worker_id: UUID) -> bool:
         async with database.statement() as session:
-            stops = await leases.heartbeat(session, worker_id, self._holder.pace)
+            stops = await leases.heartbeat(session, worker_id, self._holder.pace, self._holder.claimed_ago)
         if stops:
             self._holder.stop_jobs(stops)
         return stops is not None

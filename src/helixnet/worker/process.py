@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from uuid import UUID
 
 import psutil
@@ -56,6 +57,7 @@ class WorkerProcess:
         self._draining_since = 0.0
         self._pace = Pace()
         self._jobs_done = 0
+        self._claimed_at: float | None = None
 
     def start(self) -> None:
         """Open what the process needs; called once, in the child."""
@@ -146,6 +148,7 @@ class WorkerProcess:
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 unheard = True
             else:
+                self._claimed_at = time.monotonic()
                 if jobs:
                     self._pace.claimed(queue, jobs)
                 return jobs
@@ -197,6 +200,11 @@ class WorkerProcess:
     @property
     def pace(self) -> dict[str, float]:
         return self._pace.of_queues
+
+    @property
+    def claimed_ago(self) -> timedelta | None:
+        at = self._claimed_at
+        return timedelta(seconds=time.monotonic() - at) if at is not None else None
 
     def stop_jobs(self, job_ids: list[UUID]) -> None:
         run = self._slice

@@ -1,6 +1,7 @@
 """The SQL of worker processes: registration and heartbeat."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import delete, func, insert, select, text
@@ -14,7 +15,9 @@ from helixnet.jobs.models import Worker
 HEARTBEAT = text("""
     WITH alive AS (
         UPDATE workers
-        SET heartbeat_at = now(), pace = CAST(:pace AS json)
+        SET heartbeat_at = now(),
+            pace = CAST(:pace AS json),
+            claimed_at = COALESCE(now() - CAST(:claimed_ago AS interval), claimed_at)
         WHERE id = :worker_id
         RETURNING id
     )
@@ -34,12 +37,16 @@ async def register(
     await session.execute(insert(Worker).values(id=worker_id, node=node, host=host, pid=pid, queues=list(queues)))
 
 
-async def heartbeat(session: AsyncSession, worker_id: UUID, pace: dict[str, float]) -> list[UUID] | None:
+async def heartbeat(
+    session: AsyncSession, worker_id: UUID, pace: dict[str, float], claimed_ago: timedelta | None = None
+) -> list[UUID] | None:
     """Prove life; answers the running jobs that were asked to stop, or None when the lease is lost.
 
-    `pace` says how many seconds a job of each queue takes this process, as a moving average.
+    `pace` says how many seconds a job of each queue takes this process, as a moving average; `claimed_ago` how long ago
+    the ledger last answered it a claim, None for never.
     """
-    stops: list[UUID] | None = await session.scalar(HEARTBEAT, {"worker_id": worker_id, "pace": dump_json(pace)})
+    values = {"worker_id": worker_id, "pace": dump_json(pace), "claimed_ago": claimed_ago}
+    stops: list[UUID] | None = await session.scalar(HEARTBEAT, values)
     return stops
 
 
