@@ -167,7 +167,9 @@ def test_every_part_that_serves_may_be_disrupted_one_by_one() -> None:
 
 
 def test_where_something_else_counts_the_pods_the_chart_does_not() -> None:
-    replicas = {one["metadata"]["name"]: one["spec"].get("replicas") for one in of_kind(rendered("largest"), "Deployment")}
+    replicas = {
+        one["metadata"]["name"]: one["spec"].get("replicas") for one in of_kind(rendered("largest"), "Deployment")
+    }
 
     assert replicas == {
         "acme-helixnet-web": None,
@@ -204,7 +206,9 @@ def test_everything_is_denied_that_is_not_allowed() -> None:
     assert len(labels) == 5
     for found in labels:
         assert denial["podSelector"]["matchLabels"].items() <= found.items()
-    opened = [port["port"] for policy in policies.values() for rule in policy.get("ingress", []) for port in rule["ports"]]
+    opened = [
+        port["port"] for policy in policies.values() for rule in policy.get("ingress", []) for port in rule["ports"]
+    ]
     assert sorted(opened) == [8000, 9464]
     # No rule is without ports, and none lets the world in.
     for policy in policies.values():
@@ -226,13 +230,19 @@ REFUSED = {
     "no pool": (("workers.default=null",), "/workers"),
     "a pool without a queue": (("workers.mail.concurrency=1",), "queues"),
     "SQL in a queue's name": (("workers.default.queues[0]=a' OR 1=1",), "/workers/default/queues/0"),
-    "a grace that cuts the drain": (("workers.default.terminationGracePeriodSeconds=5",), "terminationGracePeriodSeconds"),
+    "a grace that cuts the drain": (
+        ("workers.default.terminationGracePeriodSeconds=5",),
+        "terminationGracePeriodSeconds",
+    ),
     "a misspelt value": (("web.replica=3",), "replica"),
     "fewer at most than at least": (
         ("web.autoscaling.enabled=true", "web.autoscaling.minReplicas=20"),
         "larger than maxReplicas",
     ),
-    "an Ingress that nobody lets through": (("ingress.enabled=true", "ingress.host=a.example"), "networkPolicy.webFrom"),
+    "an Ingress that nobody lets through": (
+        ("ingress.enabled=true", "ingress.host=a.example"),
+        "networkPolicy.webFrom",
+    ),
 }
 
 
@@ -258,7 +268,8 @@ def depth_query(pool: str) -> str:
 def ledger_with_history(database_url: str) -> Iterator["psycopg.Connection[tuple[Any, ...]]"]:
     """20,000 jobs that have ended, three that wait, one for later, two that run; another queue is paused."""
     insert = """
-        INSERT INTO jobs (id, owner_id, processor, params, payload, queue, priority, status, max_attempts, time_limit, due)
+        INSERT INTO jobs
+            (id, owner_id, processor, params, payload, queue, priority, status, max_attempts, time_limit, due)
         SELECT gen_random_uuid(), gen_random_uuid(), 'core.echo', '{}', '{}', %s, 4, %s, 3, '5 minutes', %s
         FROM generate_series(1, %s)
     """

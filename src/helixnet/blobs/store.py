@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -20,6 +21,7 @@ from helixnet.errors import NotFound, TooLarge
 PIECE_BYTES = 1024 * 1024
 # What an upload may hold in memory is their product; S3's 10,000 parts then carry 80 GB.
 PART_BYTES, PARTS_UNDER_WAY = 8 * 1024 * 1024, 3
+LOOKS_AT_ONCE = 16
 # What obstore calls a file of a folder until it is whole; it never lists one.
 HALF_WRITTEN = re.compile(r"#\d+$")
 
@@ -111,6 +113,32 @@ class BlobStore:
         if self._folder is not None:
             keys += await asyncio.to_thread(_half_written, self._folder, prefix)
         return keys
+
+    async def sizes(self, keys: list[str]) -> list[int | None]:
+        """The objects' sizes in bytes, in the order of the keys; None for those that are not there."""
+        looking = asyncio.Semaphore(LOOKS_AT_ONCE)
+
+        async def size(key: str) -> int | None:
+            async with looking:
+                try:
+                    meta = await obstore.head_async(self._store, key)
+                except (NotFoundError, FileNotFoundError):
+                    return None
+            found: int = meta["size"]
+            return found
+
+        return await asyncio.gather(*map(size, keys))
+
+    async def pages(self, after: str | None = None) -> AsyncIterator[list[str]]:
+        """All keys in their order, a thousand at a time, behind one that need not exist."""
+        async for page in obstore.list(self._store, offset=after, chunk_size=1000):
+            yield [meta["path"] for meta in page]
+
+    async def signed_link(self, key: str, lifetime: timedelta) -> str | None:
+        """An address under which anybody may read the object for a while; None where objects are files."""
+        if not isinstance(self._store, S3Store):
+            return None
+        return await obstore.sign_async(self._store, "GET", key, lifetime)
 
     async def check(self) -> None:
         """Raise whatever the store raises when it can't be reached."""

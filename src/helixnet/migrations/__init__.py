@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, NullPool, create_engine, make_url, text
 
 from helixnet.db import Base
@@ -28,6 +31,25 @@ def check(database_url: str) -> None:
     """Raise an Alembic CommandError when the database is behind, or the models say more than the migrations do."""
     with _alembic(database_url) as (config, _connection):
         command.check(config)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """At which revision a database is (None: it has no tables), and which is the newest; `known` to this code?"""
+
+    current: str | None
+    newest: str
+    known: bool
+
+
+def standing(database_url: str) -> Standing:
+    """At which revision the database is, in a moment and without locks."""
+    with _alembic(database_url) as (config, connection):
+        scripts = ScriptDirectory.from_config(config)
+        current = MigrationContext.configure(connection).get_current_revision()
+        newest = scripts.get_current_head() or ""
+        known = {script.revision for script in scripts.walk_revisions()}
+    return Standing(current, newest, current is None or current in known)
 
 
 def revision(database_url: str, message: str) -> None:

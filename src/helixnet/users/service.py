@@ -67,6 +67,16 @@ async def authenticate(session: AsyncSession, email: str, password: str) -> User
     return user
 
 
+async def with_public_passwords(session: AsyncSession) -> list[str]:
+    """The e-mails of development accounts that are active and whose passwords are still the known ones."""
+    found = []
+    for email, password, _role in DEVELOPMENT_ACCOUNTS:
+        user = await store.by_email(session, email)
+        if user is not None and user.active and await verify_password(password, user.password_hash):
+            found.append(email)
+    return found
+
+
 async def by_token(session: AsyncSession, token: str, secret: str) -> User:
     """The active user whom an access token names; raises Unauthenticated."""
     user = await store.by_id(session, tokens.read(token, secret))
