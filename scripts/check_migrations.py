@@ -1,5 +1,6 @@
-"""Bring an empty PostgreSQL to the newest migration, and make sure that the models say nothing else.
+"""Bring an empty PostgreSQL to the newest migration, step by step, and judge each step and the end.
 
+No step may endanger the release before, which is at work meanwhile, and the models may say no more than the tables.
 With `--write MESSAGE`, write the migration that is missing instead.
 """
 
@@ -9,12 +10,18 @@ import tempfile
 import time
 from pathlib import Path
 
+import migration_rules
+from alembic.config import Config
+from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
+from sqlalchemy import Engine, create_engine, event, inspect, make_url
 
 from helixnet import migrations
 from helixnet.stack.servers import Postgres
 
 START_SECONDS = 30
+# Before the first release there was no release before.
+UNRELEASED = {"0001", "0002"}
 
 
 def main(words: list[str]) -> int:
@@ -30,10 +37,13 @@ def main(words: list[str]) -> int:
                 if time.monotonic() > end or process.poll() is not None:
                     raise SystemExit("PostgreSQL did not start")
                 time.sleep(0.05)
-            migrations.upgrade(server.url)
             if words[:1] == ["--write"]:
+                migrations.upgrade(server.url)
                 migrations.revision(server.url, " ".join(words[1:]))
                 return 0
+            found = [danger for script in scripts() for danger in step(server.url, script)]
+            for danger in found:
+                print(danger, file=sys.stderr)
             migrations.check(server.url)
         except CommandError as error:
             print(error, file=sys.stderr)
@@ -41,7 +51,38 @@ def main(words: list[str]) -> int:
         finally:
             process.send_signal(server.stop_signal)
             process.wait(20)
-    return 0
+    return 1 if found else 0
+
+
+def scripts() -> list[Script]:
+    """The migrations, the oldest first."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("path_separator", "os")
+    return list(ScriptDirectory.from_config(config).walk_revisions())[::-1]
+
+
+def step(database_url: str, script: Script, *, judge_all: bool = False) -> list[str]:
+    """Run one migration, and answer what is dangerous in the statements that it really made."""
+    engine = create_engine(make_url(database_url).set(drivername="postgresql+psycopg"))
+    tables = inspect(engine).get_table_names()
+    engine.dispose()
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        migrations.upgrade(database_url, script.revision)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    if script.revision in UNRELEASED and not judge_all:
+        return []
+    contracts = getattr(script.module, "contracts", ())
+    # Alembic's own table is nobody else's.
+    found = migration_rules.dangers(statements, set(tables) - {"alembic_version"}, contracts)
+    return [f"{Path(script.path).name}: {danger}" for danger in found]
 
 
 if __name__ == "__main__":

@@ -13,11 +13,14 @@ app = typer.Typer(no_args_is_help=True, help="Migrations.")
 @app.command()
 def upgrade(home: HomeOption = None) -> None:
     """Bring the database to the newest migration."""
-    from helixnet import migrations
+    from helixnet import log, migrations
     from helixnet.stack import attach
 
+    settings = settings_for(home)
+    log.configure(settings)
+
     async def run() -> None:
-        async with attach.database_url(settings_for(home)) as url:
+        async with attach.database_url(settings) as url:
             await asyncio.to_thread(migrations.upgrade, url)
 
     asyncio.run(run())
