@@ -44,7 +44,11 @@ async def examine(settings: Settings, database: Database, longest: timedelta) ->
             after, took = datetime.now(UTC), time.monotonic() - began
             values = await store.settings(session, [*ASKED_FOR, *DURABLE, *OTHERS])
     except (SQLAlchemyError, OSError) as problem:
-        advice = "Start PostgreSQL, or correct HELIX_DATABASE_URL (host, port, password, database)."
+        advice = (
+            "Connect directly, or let the pooler ignore it (PgBouncer: ignore_startup_parameters = options)."
+            if "startup parameter" in str(problem)
+            else "Start PostgreSQL, or correct HELIX_DATABASE_URL (host, port, password, database)."
+        )
         message = f"The database does not answer: {said(problem, settings)}"
         return Condition([error("database.reachable", message, advice)], readable=False, longest=longest)
     revision, current = await _revision(settings)
@@ -126,7 +130,7 @@ def _limits(values: dict[str, str], longest: timedelta) -> list[Finding]:
             warning(
                 "database.session",
                 f"{' and '.join(lost)} of our sessions are not what was asked for: something between drops it.",
-                "Let the connection pooler hand on startup options, or connect directly.",
+                "Connect directly, or set them for the role: ALTER ROLE … SET statement_timeout = '30s', and so on.",
             )
         )
     idle = _milliseconds(values, "idle_session_timeout")
@@ -190,7 +194,7 @@ async def _public_passwords(settings: Settings, database: Database) -> Finding |
     return error(
         "users.passwords",
         f"Everybody knows the passwords of {', '.join(open_to_all)}: they are the development profile's.",
-        "Change them or deactivate the accounts.",
+        "Close them: UPDATE users SET active = false WHERE email = '…' (in the database).",
     )
 
 

@@ -77,7 +77,9 @@ def error(check: str, message: str, advice: str, **facts: Any) -> Finding:
 
 def said(problem: BaseException, settings: Settings) -> str:
     """What an outside library said, in one line that can be shown: no control characters, none of our secrets."""
-    text = " ".join(str(problem).split()) or type(problem).__name__
+    # What SQLAlchemy makes of it says less, and goes on with the statement.
+    told = getattr(problem, "orig", None) or problem
+    text = " ".join(str(told).split()) or type(told).__name__
     return plain(text, secrets(settings))
 
 

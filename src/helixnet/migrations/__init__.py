@@ -48,10 +48,11 @@ def upgrade(database_url: str, revision: str = "head", patience_seconds: float =
     before an error stays: each migration is committed by itself.
     """
     with _alembic(database_url) as (config, connection), _alone(connection, patience_seconds):
-        connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
-        connection.commit()
         end = time.monotonic() + patience_seconds
         for pause in _pauses():
+            # Each time anew: a migration that steps out of its transaction may have said otherwise.
+            connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+            connection.commit()
             try:
                 command.upgrade(config, revision)
             except OperationalError as error:
