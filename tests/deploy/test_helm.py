@@ -216,6 +216,16 @@ def test_everything_is_denied_that_is_not_allowed() -> None:
         assert all(rule["from"] for rule in policy.get("ingress", []))
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "port"),
+    [("", 443), ("https://s3.example", 443), ("http://s3.example", 80), ("http://s3.example:9000/", 9000)],
+)
+def test_the_way_to_the_object_store_is_open_where_it_listens(endpoint: str, port: int) -> None:
+    policy = by_name(rendered("smallest", f"storage.endpoint={endpoint}"), "NetworkPolicy", "-servers")
+
+    assert policy["spec"]["egress"][-1]["ports"] == [{"port": port, "protocol": "TCP"}]
+
+
 REFUSED = {
     "no database": (("database.existingSecret=",), "database.existingSecret is needed"),
     "no storage": (("storage.url=",), "storage.url is needed"),

@@ -160,6 +160,17 @@ def test_the_command_says_in_a_line_what_is_in_the_way(
     assert "another process migrates this database" in capsys.readouterr().err
 
 
+def test_tables_that_are_newer_stay_and_the_code_of_before_comes_back(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+
+    done = helix("db", "upgrade", HELIX_DATABASE_URL=database_url)
+
+    assert done.returncode == 0, done.stderr
+    assert "the tables are newer than this code" in done.stderr
+    assert ask(database_url, "SELECT version_num FROM alembic_version") == [("9999",)]
+
+
 def test_a_database_that_is_at_the_newest_revision_is_left_alone(database_url: str) -> None:
     done = helix("db", "upgrade", HELIX_DATABASE_URL=database_url)
 

@@ -150,7 +150,7 @@ async def orphan_objects(database: Database, blobs: BlobStore, settings: Setting
                 "storage.orphans", f"The bucket could not be listed: {said(problem, settings)}", "Run the doctor again."
             )
         ]
-    orphans = sorted(set(orphans))
+    orphans = await _still_stored(blobs, sorted(set(orphans)))
     scope = f"{looked} objects" + ("" if sample is None else " (a sample)")
     if orphans:
         return [
@@ -163,6 +163,11 @@ async def orphan_objects(database: Database, blobs: BlobStore, settings: Setting
             )
         ]
     return [ok("storage.orphans", f"Of {scope}, every one belongs to something.", looked_at=looked)]
+
+
+async def _still_stored(blobs: BlobStore, keys: list[str]) -> list[str]:
+    """Those of the objects that are still there: housekeeping may have deleted others meanwhile."""
+    return [key for key, size in zip(keys, await blobs.sizes(keys), strict=True) if size is not None]
 
 
 def _some(keys: list[str]) -> str:

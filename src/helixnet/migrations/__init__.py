@@ -45,9 +45,14 @@ def upgrade(database_url: str, revision: str = "head", patience_seconds: float =
     """Bring the database to a revision, by default the newest; raises MigrationBlocked.
 
     Waits for another process that migrates already, and for locks, each up to `patience_seconds`. What was reached
-    before an error stays: each migration is committed by itself.
+    before an error stays: each migration is committed by itself. Tables that are newer than this code are left as they
+    are: they serve the release before theirs too.
     """
     with _alembic(database_url) as (config, connection), _alone(connection, patience_seconds):
+        at = _standing(config, connection)
+        if not at.known:
+            logger.warning("the tables are newer than this code, and stay", at=at.current, newest_here=at.newest)
+            return
         end = time.monotonic() + patience_seconds
         for pause in _pauses():
             # Each time anew: a migration that steps out of its transaction may have said otherwise.
@@ -121,10 +126,15 @@ class Standing:
 def standing(database_url: str) -> Standing:
     """At which revision the database is, in a moment and without locks."""
     with _alembic(database_url) as (config, connection):
-        scripts = ScriptDirectory.from_config(config)
-        current = MigrationContext.configure(connection).get_current_revision()
-        newest = scripts.get_current_head() or ""
-        known = {script.revision for script in scripts.walk_revisions()}
+        return _standing(config, connection)
+
+
+def _standing(config: Config, connection: Connection) -> Standing:
+    scripts = ScriptDirectory.from_config(config)
+    current = MigrationContext.configure(connection).get_current_revision()
+    connection.rollback()
+    newest = scripts.get_current_head() or ""
+    known = {script.revision for script in scripts.walk_revisions()}
     return Standing(current, newest, current is None or current in known)
 
 

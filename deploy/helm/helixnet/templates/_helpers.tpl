@@ -207,3 +207,10 @@ to:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
+
+{{/* Where the object store listens: what its address says, or what its scheme means. */}}
+{{- define "helixnet.storagePort" -}}
+{{- $address := urlParse (.Values.storage.endpoint | default "https://s3") -}}
+{{- $port := regexFind ":[0-9]+$" $address.host | trimPrefix ":" -}}
+{{- $port | default (ternary "80" "443" (eq $address.scheme "http")) -}}
+{{- end -}}
