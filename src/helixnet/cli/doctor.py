@@ -23,6 +23,7 @@ def doctor(
     sample: Annotated[
         int, typer.Option(min=1, max=100_000, help="How many rows, and how many objects, to look at.")
     ] = 200,
+    url: Annotated[str, typer.Option(help="What users type, to examine the proxies before the web as well.")] = "",
     thorough: Annotated[bool, typer.Option("--thorough", help="Look at every row and every object.")] = False,
 ) -> None:
     """Check every setting and wire, and reconcile database, bucket and broker; exits with 1 or 2 (warnings, errors)."""
@@ -32,7 +33,7 @@ def doctor(
 
     try:
         settings = _settings(settings_for(home))
-        report = asyncio.run(examine(settings, Options(sample, thorough)))
+        report = asyncio.run(examine(settings, Options(sample, thorough, url)))
     except ValidationError as problem:
         report = _refused(problem)
     _print_json(report) if as_json else _print_text(report)

@@ -9,7 +9,7 @@ from typing import TypeVar
 from helixnet.blobs import BlobStore
 from helixnet.config import Settings
 from helixnet.db import Database
-from helixnet.doctor import broker, cache, configuration, database, ledger, storage
+from helixnet.doctor import broker, cache, configuration, database, entrance, ledger, storage
 from helixnet.doctor.findings import Finding, Report, error, note, ok, said, words
 from helixnet.processors import registry
 
@@ -23,10 +23,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How far the doctor looks: at `sample` rows and objects, or, `thorough`, at all of them."""
+    """How far the doctor looks: at `sample` rows and objects, or, `thorough`, at all of them.
+
+    `url` is what users type; empty leaves out what stands before the web.
+    """
 
     sample: int = 200
     thorough: bool = False
+    url: str = ""
 
 
 async def examine(settings: Settings, options: Options | None = None) -> Report:
@@ -41,7 +45,7 @@ class _Examination:
         self._longest = timedelta(0)
 
     async def run(self) -> list[Finding]:
-        found = [*configuration.examine(self._settings), self._processors()]
+        found = [*configuration.examine(self._settings), self._processors(), *await self._entrance()]
         if not self._settings.database_url.get_secret_value():
             outside = await asyncio.gather(self._broker(None), self._cache(), self._storage())
             return [*found, *outside[0], *outside[1], *outside[2][0]]
@@ -99,6 +103,13 @@ class _Examination:
     async def _cache(self) -> list[Finding]:
         found: list[Finding] = []
         return found + (await self._within("cache.reachable", found, cache.examine(self._settings)) or [])
+
+    async def _entrance(self) -> list[Finding]:
+        if not self._options.url:
+            return []
+        found: list[Finding] = []
+        examined = entrance.examine(self._options.url, self._settings)
+        return found + (await self._within("web.reachable", found, examined) or [])
 
     async def _storage(self) -> tuple[list[Finding], BlobStore | None]:
         if not self._settings.storage_url:
