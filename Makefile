@@ -46,7 +46,7 @@ $(READY): $(LOCK) pyproject.toml
 	@touch $@
 
 lock: $(READY) ## Resolve the dependencies anew, with hashes and for every platform
-	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --extra embedded --group dev --output-file $(LOCK) pyproject.toml
+	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --extra embedded --extra telemetry --group dev --output-file $(LOCK) pyproject.toml
 	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --group pyproject.toml:bench --output-file $(BENCH_LOCK)
 
 up: $(READY) ## Run the whole stack on this machine, in .home, until Ctrl-C

@@ -17,6 +17,7 @@ from kombu.messaging import Producer
 
 from helixnet import log
 from helixnet.config import Settings
+from helixnet.metrics import catalog
 
 TASK = "helixnet.work"
 EXPIRES_SECONDS = 10
@@ -162,16 +163,19 @@ class Ringer:
             self._rung_at[queue] = time.monotonic()
         try:
             with self._app.producer_pool.acquire(block=True) as producer:
-                self._send_by(producer, queue)
+                outcome = "taken" if self._send_by(producer, queue) else "left_out"
         except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, the sweep rings again
+            catalog.RINGS_SENT.add(1, queue, "failed")
             self._complain(queue, error)
             return False
+        catalog.RINGS_SENT.add(1, queue, outcome)
         return True
 
-    def _send_by(self, producer: Producer, queue: str) -> None:
+    def _send_by(self, producer: Producer, queue: str) -> bool:
+        """Whether the ring was given to the broker; False when too many wait there already."""
         try:
             if self._keeps_old_rings and producer.channel.client.llen(broker_queue(queue)) >= MOST_WAITING:
-                return  # nobody listens, and the broker's memory isn't for that
+                return False  # nobody listens, and the broker's memory isn't for that
             self._app.send_task(
                 TASK,
                 args=(queue,),
@@ -187,6 +191,7 @@ class Ringer:
             # often as the broker does not answer.
             producer.connection.collect()
             raise
+        return True
 
     def _complain(self, queue: str, error: Exception) -> None:
         if time.monotonic() >= self._quiet_until:

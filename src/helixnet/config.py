@@ -78,6 +78,14 @@ class Settings(BaseSettings):
         "", description="A file that beat touches after each round of housekeeping, for `helix alive beat`."
     )
 
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Where a service serves its Prometheus metrics, of all its processes; 0 for nowhere.",
+    )
+    metrics_host: str = Field("127.0.0.1", description="The address that the metrics are served on.")
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least severe line logged.")
     log_format: Literal["console", "json"] = Field("console", description="Log lines for people or for machines.")
 

@@ -1,8 +1,8 @@
 """The database: one declarative base, one engine for each process, and the only commit."""
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -10,11 +10,13 @@ import orjson
 import psycopg
 from sqlalchemy import MetaData, event, make_url
 from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from helixnet.connection import connector
+from helixnet.metrics import catalog
 from helixnet.statements import BELIEVED_SECONDS, PROBE_SECONDS, Plain, Statements, has_news
 
 CONNECT_TIMEOUT_SECONDS = 5
@@ -92,6 +94,9 @@ class Database:
             connect_args=(planned if lookups else options)
             | {"prepare_threshold": 0 if lookups else 5, "async_creator_fn": connect},
         )
+        self._size = pool_size
+        event.listen(self._engine.sync_engine, "before_cursor_execute", _begin_statement)
+        event.listen(self._engine.sync_engine, "after_cursor_execute", _end_statement)
         if not lookups:
             event.listen(self._engine.sync_engine, "checkin", _note_rest)
             event.listen(self._engine.sync_engine, "checkout", _wake)
@@ -102,8 +107,9 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """One transaction: committed when the block ends, rolled back when it raises."""
-        async with self._sessions() as session, session.begin():
-            yield session
+        with _counting_timeouts():
+            async with self._sessions() as session, session.begin():
+                yield session
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[AsyncSession]:
@@ -111,12 +117,23 @@ class Database:
 
         Of several statements in the block each is committed alone, which suits reading only.
         """
-        async with self._sessions_alone() as session:
-            yield session
+        with _counting_timeouts():
+            async with self._sessions_alone() as session:
+                yield session
 
     def connection(self) -> AbstractAsyncContextManager[Plain]:
         """As `statement`, for plain SQL that is executed thousands of times a second."""
         return self._plain.connection()
+
+    def measure(self) -> None:
+        """Note how many connections are in use, of how many, of this process's only pools of this kind."""
+        orm = self._engine.sync_engine.pool
+        for pool, in_use in (
+            ("orm", orm.checkedout() if isinstance(orm, QueuePool) else 0),
+            ("plain", self._plain.in_use),
+        ):
+            catalog.CONNECTIONS.set(in_use, pool)
+            catalog.CONNECTIONS_LIMIT.set(self._size, pool)
 
     async def close(self) -> None:
         await self._plain.close()
@@ -126,6 +143,25 @@ class Database:
 def _plain_address(url: str) -> str:
     """The address as libpq takes it."""
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+@contextmanager
+def _counting_timeouts() -> Iterator[None]:
+    try:
+        yield
+    except PoolTimeout:
+        catalog.POOL_TIMEOUTS.add(1)
+        raise
+
+
+def _begin_statement(
+    _connection: object, _cursor: object, _sql: str, _values: object, context: Any, _many: bool
+) -> None:
+    context.helix_begun = time.perf_counter()
+
+
+def _end_statement(_connection: object, _cursor: object, _sql: str, _values: object, context: Any, _many: bool) -> None:
+    catalog.STATEMENT_SECONDS.observe(time.perf_counter() - context.helix_begun, "orm")
 
 
 def _note_rest(_connection: object, record: ConnectionPoolEntry) -> None:

@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from helixnet.connection import PatientConnection
+from helixnet.metrics import catalog
 
 # A connection that was used a moment ago is believed to be alive; one that has rested is asked first.
 BELIEVED_SECONDS = 1.0
@@ -63,11 +64,14 @@ class Plain:
         sql = _COMPILED.get(statement.text)
         if sql is None:
             sql = _COMPILED[statement.text] = str(statement.compile(dialect=_DIALECT)).encode()
+        begun = time.perf_counter()
         try:
             cursor = await self._connection.execute(sql, values)
             return Rows(await cursor.fetchall() if cursor.description is not None else [])
         except psycopg.Error as error:
             raise _as_sqlalchemy(error) from error
+        finally:
+            catalog.STATEMENT_SECONDS.observe(time.perf_counter() - begun, "plain")
 
 
 class Statements:
@@ -80,16 +84,22 @@ class Statements:
         self._connect = connect
         self._timeout = timeout_seconds
         self._places = asyncio.Semaphore(size)
+        self.size = size
+        self.in_use = 0
         self._idle: list[tuple[float, PatientConnection]] = []
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Plain]:
         """A connection; raises SQLAlchemy's OperationalError when none is to be had, TimeoutError when all are busy."""
+        begun = time.perf_counter()
         try:
             async with asyncio.timeout(self._timeout):
                 await self._places.acquire()
         except TimeoutError:
+            catalog.POOL_TIMEOUTS.add(1)
             raise PoolTimeout(f"all database connections were busy for {self._timeout:g} s") from None
+        catalog.POOL_WAIT_SECONDS.observe(time.perf_counter() - begun)
+        self.in_use += 1
         try:
             connection = await self._open()
             try:
@@ -101,6 +111,7 @@ class Statements:
                 else:
                     await connection.close()
         finally:
+            self.in_use -= 1
             self._places.release()
 
     async def close(self) -> None:

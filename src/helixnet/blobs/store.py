@@ -1,6 +1,7 @@
 """The object store: one interface over a local folder and any S3 server."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import re
@@ -15,6 +16,7 @@ import obstore
 from obstore.exceptions import NotFoundError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
+from helixnet.blobs import watching
 from helixnet.config import Settings
 from helixnet.errors import NotFound, TooLarge
 
@@ -42,6 +44,11 @@ class BlobStore:
         self._folder: Path | None = None
         self._store = self._open(settings)
 
+    @property
+    def folder(self) -> Path | None:
+        """The folder that holds the objects, if they are in one."""
+        return self._folder
+
     def _open(self, settings: Settings) -> ObjectStore:
         address = urlsplit(settings.storage_url)
         if address.scheme == "file":
@@ -67,34 +74,47 @@ class BlobStore:
         When the source fails, or the limit is passed, no object is left.
         """
         source = _Hashed(content, limit)
-        if isinstance(content, bytes):
-            await obstore.put_async(self._store, key, source.whole(content))
-        else:
-            await obstore.put_async(self._store, key, source, chunk_size=PART_BYTES, max_concurrency=PARTS_UNDER_WAY)
-        if self._folder is not None:
-            await asyncio.to_thread(_make_durable, self._folder / key)
+        with watching.operation("put"):
+            if isinstance(content, bytes):
+                await obstore.put_async(self._store, key, source.whole(content))
+            else:
+                await obstore.put_async(
+                    self._store, key, source, chunk_size=PART_BYTES, max_concurrency=PARTS_UNDER_WAY
+                )
+            if self._folder is not None:
+                await asyncio.to_thread(_make_durable, self._folder / key)
+        watching.written(source.size)
         return StoredBlob(key, source.size, source.digest.hexdigest())
 
     async def get(self, key: str, limit: int) -> bytes:
         """The whole object; raises NotFound, and TooLarge when it has more than `limit` bytes."""
-        answer = await self._get(key)
-        if answer.meta["size"] > limit:
-            raise TooLarge(f"The object has {answer.meta['size']} bytes; at most {limit} are read at once.")
-        return bytes(await answer.bytes_async())
+        with watching.operation("get"):
+            answer = await self._get(key)
+            if answer.meta["size"] > limit:
+                raise TooLarge(f"The object has {answer.meta['size']} bytes; at most {limit} are read at once.")
+            content = bytes(await answer.bytes_async())
+        watching.read(len(content))
+        return content
 
     async def head(self, key: str, length: int) -> tuple[int, bytes]:
         """The object's size in bytes, and its first `length` bytes; raises NotFound."""
-        answer = await self._get(key)
-        size: int = answer.meta["size"]
-        if size == 0:
-            return 0, b""
-        return size, bytes(await obstore.get_range_async(self._store, key, start=0, end=min(length, size)))
+        with watching.operation("head"):
+            answer = await self._get(key)
+            size: int = answer.meta["size"]
+            if size == 0:
+                return 0, b""
+            start = bytes(await obstore.get_range_async(self._store, key, start=0, end=min(length, size)))
+        watching.read(len(start))
+        return size, start
 
     async def stream(self, key: str) -> AsyncIterator[bytes]:
         """The object in pieces of about a mebibyte; raises NotFound before the first."""
-        answer = await self._get(key)
-        async for piece in answer.stream(min_chunk_size=PIECE_BYTES):
-            yield bytes(piece)
+        with watching.operation("stream"):
+            answer = await self._get(key)
+            async for piece in answer.stream(min_chunk_size=PIECE_BYTES):
+                content = bytes(piece)
+                watching.read(len(content))
+                yield content
 
     async def delete(self, keys: list[str]) -> None:
         """Delete objects; those that are gone already are no error."""
@@ -102,14 +122,13 @@ class BlobStore:
             if self._folder is not None and HALF_WRITTEN.search(key):
                 await asyncio.to_thread((self._folder / key).unlink, missing_ok=True)
                 continue
-            try:
+            with watching.operation("delete"), contextlib.suppress(NotFoundError, FileNotFoundError):
                 await obstore.delete_async(self._store, key)
-            except (NotFoundError, FileNotFoundError):
-                continue
 
     async def keys(self, prefix: str) -> list[str]:
         """The keys under a prefix, which ends at a `/`; in a folder, also what a killed process left half written."""
-        keys = [meta["path"] async for page in obstore.list(self._store, prefix, chunk_size=1000) for meta in page]
+        with watching.operation("list"):
+            keys = [meta["path"] async for page in obstore.list(self._store, prefix, chunk_size=1000) for meta in page]
         if self._folder is not None:
             keys += await asyncio.to_thread(_half_written, self._folder, prefix)
         return keys
@@ -142,8 +161,9 @@ class BlobStore:
 
     async def check(self) -> None:
         """Raise whatever the store raises when it can't be reached."""
-        async for _page in obstore.list(self._store, "health/", chunk_size=1):
-            return
+        with watching.operation("check"):
+            async for _page in obstore.list(self._store, "health/", chunk_size=1):
+                return
 
     async def _get(self, key: str) -> Any:
         try:

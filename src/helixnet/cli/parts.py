@@ -14,7 +14,8 @@ GRACE_SECONDS = 3
 def web(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8000,
-    reload: Annotated[bool, typer.Option("--reload", help="Restart when the code changes.")] = False,
+    processes: Annotated[int, typer.Option(min=1, max=64, help="How many processes.")] = 1,
+    reload: Annotated[bool, typer.Option("--reload", help="Restart when the code changes; with one process.")] = False,
 ) -> None:
     """Serve the API and the dashboard."""
     from pathlib import Path
@@ -22,13 +23,19 @@ def web(
     import uvicorn
 
     import helixnet
+    from helixnet import metrics
 
-    log.configure(Settings().require("database_url", "broker_url", "storage_url", "secret_key"))
+    settings = Settings().require("database_url", "broker_url", "storage_url", "secret_key")
+    log.configure(settings)
+    if reload and processes > 1:
+        raise typer.BadParameter("--reload goes with one process")
+    metrics.serve_or_say(settings)
     uvicorn.run(
         "helixnet.web.app:create_app",
         factory=True,
         host=host,
         port=port,
+        workers=processes,
         reload=reload,
         reload_dirs=[str(Path(helixnet.__file__).parent)] if reload else None,
         log_config=None,

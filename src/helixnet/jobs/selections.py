@@ -13,6 +13,7 @@ from helixnet.jobs.service import Reader
 from helixnet.jobs.states import FINAL, Status
 from helixnet.jobs.store import commands, reading, selections
 from helixnet.jobs.store.selections import Filter, Found, Replayed
+from helixnet.metrics import catalog
 from helixnet.processors.registry import Registry
 
 ALIVE = tuple(status for status in Status if status not in FINAL)
@@ -82,7 +83,10 @@ async def _anew(session: AsyncSession, registry: Registry, jobs: Sequence[Found]
     # The older jobs go first again.
     anew = {job.id: service.new_job_id() for job in sorted(jobs)}
     attempts = service.granted_attempts(registry, {job.id: job.processor for job in jobs})
-    return await selections.replay(session, anew, attempts) if anew else []
+    entered = await selections.replay(session, anew, attempts) if anew else []
+    for job in entered:
+        catalog.JOBS_SUBMITTED.add(1, job.queue)
+    return entered
 
 
 def _owners(found: Iterable[Found], concerned: Iterable[UUID]) -> frozenset[UUID]:

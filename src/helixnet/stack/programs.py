@@ -75,20 +75,28 @@ def rabbitmq_program(server: RabbitMQ, home: Home) -> Program:
     )
 
 
+def for_service(environment: Mapping[str, str], number: int) -> dict[str, str]:
+    """The environment of one service among those of this machine: each has a port of its own for its metrics."""
+    port = int(environment.get("HELIX_METRICS_PORT") or 0)
+    return dict(environment) | ({"HELIX_METRICS_PORT": str(port + number)} if port else {})
+
+
 def web_program(environment: Mapping[str, str], port: int, *, reload: bool) -> Program:
     command = [*_helix("web"), "--host", HOST, "--port", str(port), *(["--reload"] if reload else [])]
-    return Program("web", command, environment, in_thread(lambda: web_answers(port)), patience=5)
+    return Program("web", command, for_service(environment, 0), in_thread(lambda: web_answers(port)), patience=5)
 
 
 def worker_program(environment: Mapping[str, str], processes: int, began: datetime) -> Program:
     """A worker; it is ready once one of its processes has entered the ledger, which was not there when it `began`."""
     url = environment["HELIX_DATABASE_URL"]
     command = [*_helix("worker"), "--concurrency", str(processes)]
-    return Program("worker", command, environment, in_thread(lambda: _worker_since(url, began)), patience=10)
+    return Program(
+        "worker", command, for_service(environment, 1), in_thread(lambda: _worker_since(url, began)), patience=10
+    )
 
 
 def beat_program(environment: Mapping[str, str]) -> Program:
-    return Program("beat", _helix("beat"), environment, in_thread(lambda: True), patience=2)
+    return Program("beat", _helix("beat"), for_service(environment, 2), in_thread(lambda: True), patience=2)
 
 
 def web_answers(port: int) -> bool:

@@ -12,11 +12,12 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from helixnet import __version__, log
+from helixnet import __version__, log, metrics
 from helixnet.config import Settings
 from helixnet.web import errors, pages
 from helixnet.web.api import auth, batches, failures, health, jobs, queues, selections
 from helixnet.web.deps import API
+from helixnet.web.metered import Metered
 from helixnet.web.state import open_state
 
 DESCRIPTION = """
@@ -31,6 +32,7 @@ def create_app() -> FastAPI:
     """The application, with its settings from the environment."""
     settings = Settings().require("database_url", "broker_url", "storage_url", "secret_key")
     log.configure(settings)
+    metrics.join()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -65,6 +67,7 @@ def create_app() -> FastAPI:
     app.mount("/static", Assets(directory=pages.STATIC), name="static")
     errors.install(app)
     app.add_middleware(RequestId)
+    app.add_middleware(Metered)
     return app
 
 

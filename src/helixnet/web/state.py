@@ -22,6 +22,7 @@ from helixnet.jobs.intake import Intake
 from helixnet.processors import registry
 from helixnet.processors.registry import Registry
 from helixnet.web.callers import Callers
+from helixnet.web.lag import watched
 from helixnet.web.live import Feed
 
 
@@ -98,7 +99,7 @@ async def open_state(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
         intake=Intake(database),
     )
     try:
-        async with feed.running():
+        async with feed.running(), watched(database):
             with _closed_by_signals(feed):
                 yield
     finally:

@@ -11,7 +11,7 @@ from celery import signals
 from celery.exceptions import SecurityWarning
 from celery.worker.consumer import Consumer
 
-from helixnet import log
+from helixnet import log, metrics
 from helixnet.broker import TASK, Ringer, create_app
 from helixnet.config import Settings
 from helixnet.processors import registry
@@ -37,6 +37,7 @@ def run_worker(settings: Settings, concurrency: int) -> None:
     warnings.filterwarnings("ignore", category=SecurityWarning)
     app = create_app(settings)
     processors = registry.load(development=settings.development)
+    exporter = metrics.serve_or_say(settings)
     # One byte, shared with the children that are forked later: not zero means "stop claiming".
     stopping = mmap.mmap(-1, 1)
     child: list[WorkerProcess] = []
@@ -49,6 +50,9 @@ def run_worker(settings: Settings, concurrency: int) -> None:
 
     def start_child(**_signal: Any) -> None:
         try:
+            if exporter is not None:
+                exporter.forget()
+            metrics.join_after_fork()
             child.append(WorkerProcess(settings, processors, Ringer(app, threads=1), lambda: stopping[0] != 0))
             child[0].start()
         except Exception:
@@ -84,6 +88,7 @@ def run_beat(settings: Settings) -> None:
     """Do the housekeeping until SIGTERM. Any number may run: an advisory lock lets one at a time do it."""
     settings.require("database_url", "broker_url", "storage_url")
     log.configure(settings)
+    metrics.serve_or_say(settings)
     app = create_app(settings)
     app.helix_settings = settings
     signals.setup_logging.connect(_keep_our_logging, weak=False)

@@ -17,8 +17,10 @@ from helixnet.db import Database
 from helixnet.hints import Hints
 from helixnet.jobs import service as jobs
 from helixnet.jobs.store import claims, leases, transitions
+from helixnet.metrics import catalog
 from helixnet.users import service as users
 from helixnet.worker import liveness
+from helixnet.worker.survey import Survey
 
 LOCK_KEY = 0x48454C4958424541  # "HELIXBEA"
 DEADLINE_GRACE = timedelta(seconds=15)
@@ -40,16 +42,23 @@ class Housekeeper:
         self._ringer = ringer
         self._trusted_from = 0.0
         self._purge_due = 0.0
+        self._surveyor = Survey(self._database, self._blobs, self._lease)
 
     async def round(self) -> None:
         """Ripen, reap, sweep and purge, each in transactions of its own; an error in one doesn't keep the others."""
-        for step in (self._ripen, self._reap, self._sweep, self._purge):
+        steps = (self._ripen, self._reap, self._sweep, self._purge, self._survey)
+        for step in steps:
+            name, begun = step.__name__.lstrip("_"), time.perf_counter()
             try:
                 await step()
             except (SQLAlchemyError, OSError) as error:
-                logger.warning("housekeeping was put off", step=step.__name__, error=log.first_line(error))
+                catalog.BEAT_FAILURES.add(1, name)
+                logger.warning("housekeeping was put off", step=name, error=log.first_line(error))
                 # Heartbeats could not be written either while the database was away: give them one lease's time.
                 self._trusted_from = time.monotonic() + self._lease.total_seconds()
+            else:
+                catalog.BEAT_STEP_SECONDS.observe(time.perf_counter() - begun, name)
+        catalog.BEAT_LAST.set(time.time())
 
     async def _ripen(self) -> None:
         """Put jobs whose start time has come into their lines; the sweep rings for them."""
@@ -57,8 +66,10 @@ class Housekeeper:
             async with self._database.transaction() as session:
                 if not await leases.try_housekeeping_lock(session, LOCK_KEY):
                     return
-                if len(await claims.ripen(session, RIPEN_BATCH)) < RIPEN_BATCH:
-                    return
+                ripe = len(await claims.ripen(session, RIPEN_BATCH))
+            catalog.RIPENED.add(ripe)
+            if ripe < RIPEN_BATCH:
+                return
 
     async def _sweep(self) -> None:
         """Ring for every queue with work: a ring may have been lost, and a spare one does no harm."""
@@ -79,6 +90,7 @@ class Housekeeper:
             for job in given_up:
                 await artifacts.announce(session, jobs.attempt_prefix(job.owner_id, job.id, job.attempt))
         for job in given_up:
+            catalog.REAPED.add(1, job.status.lower())
             logger.warning("Job [%s] status updated to %s.", job.id, job.status, attempt=job.attempt, reason="reaped")
             self._hints.publish(job.owner_id)
 
@@ -93,8 +105,12 @@ class Housekeeper:
             await users.purge_sessions(session)
         if more:
             self._purge_due = 0.0  # the next round goes on with it
+        catalog.PURGED.add(deleted)
         if deleted:
             logger.info("purged objects that belong to nobody", objects=deleted)
+
+    async def _survey(self) -> None:
+        await self._surveyor.look()
 
     async def close(self) -> None:
         await self._hints.close()

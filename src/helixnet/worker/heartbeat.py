@@ -22,6 +22,7 @@ from helixnet import log
 from helixnet.config import Settings
 from helixnet.db import Database
 from helixnet.jobs.store import leases
+from helixnet.metrics import catalog
 
 # A lease is distrusted before it can have ended for others: the rest is room for a slow answer.
 TRUSTED_PART_OF_LEASE = 0.75
@@ -117,6 +118,7 @@ class Heartbeat(threading.Thread):
             except (SQLAlchemyError, OSError) as error:
                 alive = None
                 logger.warning("no heartbeat: the database did not answer", error=log.first_line(error))
+            catalog.HEARTBEATS.add(1, "confirmed" if alive else "unanswered" if alive is None else "lease_lost")
             if alive:
                 confirmed = sent
                 self._worker_id = registered_id
@@ -126,6 +128,7 @@ class Heartbeat(threading.Thread):
                     logger.warning("the lease is lost: what runs here is given up", worker=str(self._worker_id))
                 self._worker_id = registered_id = None
                 self._holder.lease_lost()
+            catalog.PROCESSES.set(1 if self._worker_id is not None else 0)
             # A lease that is gone is renewed at once, everything else in its time.
             if alive is not False:
                 await asyncio.to_thread(self._ending.wait, self._settings.heartbeat_seconds)

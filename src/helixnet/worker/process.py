@@ -19,7 +19,9 @@ from helixnet.db import Database
 from helixnet.hints import Hints
 from helixnet.jobs.store import claims
 from helixnet.jobs.store.claims import ClaimedJob
+from helixnet.metrics import catalog
 from helixnet.processors.registry import Registry
+from helixnet.worker import counting
 from helixnet.worker.attempt import Resources, StopReason
 from helixnet.worker.heartbeat import Heartbeat
 from helixnet.worker.isolation.run import Isolation
@@ -118,11 +120,15 @@ class WorkerProcess:
         while not self._stopping():
             jobs = await self._claim(queue)
             if not jobs and queue not in await self._ripen(queue):
+                if first:
+                    catalog.RINGS_HEARD.add(1, queue, "spare")
                 return
+            if first:
+                catalog.RINGS_HEARD.add(1, queue, "work")
             if first and len(jobs) >= self._pace.next_slice(queue).limit:
                 # Where a whole slice was, more may wait: wake a neighbour, who will do the same.
                 self._ringer.ring(queue)
-                first = False
+            first = False
             if jobs:
                 await self._run(queue, jobs)
             if time.monotonic() >= end or self.is_worn_out():
@@ -151,6 +157,7 @@ class WorkerProcess:
                 self._claimed_at = time.monotonic()
                 if jobs:
                     self._pace.claimed(queue, jobs)
+                    counting.claimed(queue, jobs)
                 return jobs
         return []
 

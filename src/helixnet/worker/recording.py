@@ -13,6 +13,7 @@ from helixnet.jobs import service as jobs
 from helixnet.jobs.states import Status
 from helixnet.jobs.store import claims, transitions
 from helixnet.jobs.store.transitions import Settled
+from helixnet.worker import counting
 from helixnet.worker.attempt import Ended
 
 RECORDING_SECONDS = 60
@@ -46,7 +47,9 @@ async def record(database: Database, outcomes: Sequence[Ended]) -> None:
             for ended in outcomes:
                 await record(database, [ended if len(outcomes) > 1 else _unstorable(ended)])
             return
+        counting.unrecorded(outcomes)
         raise NotRecorded(f"{len(outcomes)} outcomes could not be recorded") from error
+    counting.recorded(outcomes, states)
     for ended in outcomes:
         _tell(ended, states.get(ended.job.id))
 

@@ -34,6 +34,7 @@ class ClaimedJob(NamedTuple):
     attempt: int
     max_attempts: int
     time_limit: timedelta
+    waited_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,12 +134,13 @@ def _claim(places: str, part: str, room: str) -> TextClause:
             FROM taken
             WHERE jobs.id = taken.id
             RETURNING jobs.id, owner_id, processor, params, payload, queue, attempt, max_attempts, time_limit,
-                      worker_id, events, number
+                      worker_id, events, number,
+                      CAST(EXTRACT(epoch FROM now() - available_at) AS double precision) AS waited_seconds
         )
         """,  # noqa: S608 - put together from constants of this file alone
         kind="'IN_PROGRESS'",
         data="json_build_object('worker', CAST(worker_id AS text))",
-        answer="id, owner_id, processor, params, payload, queue, attempt, max_attempts, time_limit, number",
+        answer=", ".join((*ClaimedJob._fields, "number")),
     )
 
 

@@ -4,6 +4,7 @@ All of them take any number of jobs: a batch costs little more than a job, and o
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from helixnet.db import Executor, dump_json
 from helixnet.jobs.models import Batch
 from helixnet.jobs.states import Status
 from helixnet.jobs.store.telling import telling
+from helixnet.metrics import catalog
 
 # So many jobs are written into a document at once; more would hold up the event loop, and go to a thread.
 FEW = 500
@@ -157,6 +159,8 @@ RETRY_BATCH = _retry(
 
 async def submit(session: Executor, jobs: Sequence[NewJob], batch_id: UUID | None = None) -> None:
     """Enter jobs as PENDING, all or none."""
+    for queue, count in Counter(job.queue for job in jobs).items():
+        catalog.JOBS_SUBMITTED.add(count, queue)
     document = _jobs(jobs) if len(jobs) <= FEW else await asyncio.to_thread(_jobs, jobs)
     await session.execute(SUBMIT, {"batch_id": batch_id, "jobs": document})
 

@@ -1,0 +1,41 @@
+"""What is told of each operation on the object store: how often, how long, how it ended, how many bytes."""
+
+import time
+from asyncio import CancelledError
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from helixnet.errors import NotFound, TooLarge
+from helixnet.metrics import catalog
+
+
+@contextmanager
+def operation(name: str) -> Iterator[None]:
+    """An operation, for as long as the block lasts."""
+    begun = time.perf_counter()
+    outcome = "error"
+    try:
+        yield
+        outcome = "ok"
+    except NotFound:
+        outcome = "not_found"
+        raise
+    except TooLarge:
+        outcome = "too_large"
+        raise
+    except (CancelledError, GeneratorExit):
+        outcome = "broken_off"
+        raise
+    finally:
+        catalog.STORAGE_SECONDS.observe(time.perf_counter() - begun, name)
+        catalog.STORAGE_OPERATIONS.add(1, name, outcome)
+
+
+def read(count: int) -> None:
+    """So many bytes came from the store."""
+    catalog.STORAGE_BYTES.add(count, "read")
+
+
+def written(count: int) -> None:
+    """So many bytes went to the store."""
+    catalog.STORAGE_BYTES.add(count, "written")
