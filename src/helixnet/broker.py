@@ -14,8 +14,10 @@ from celery.app.amqp import AMQP
 from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.messaging import Producer
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanKind
 
-from helixnet import log
+from helixnet import log, tracing
 from helixnet.config import Settings
 from helixnet.metrics import catalog
 
@@ -154,16 +156,25 @@ class Ringer:
             if queue in self._waiting:
                 return None
             self._waiting.add(queue)
-        return self._senders.submit(self._send, queue)
+        return self._senders.submit(self._send, queue, tracing.carried())
 
-    def _send(self, queue: str) -> bool:
+    def _send(self, queue: str, parent: Context | None) -> bool:
+        if parent is None:
+            return self._deliver(queue, {})
+        with tracing.span("ring", parent, SpanKind.PRODUCER, queue=queue) as span:
+            taken = self._deliver(queue, tracing.headers())
+            if not taken:
+                tracing.fail(span, "the broker did not take it")
+            return taken
+
+    def _deliver(self, queue: str, headers: dict[str, str]) -> bool:
         time.sleep(max(0.0, self._rung_at.get(queue, 0.0) + GAP_SECONDS - time.monotonic()))
         with self._lock:
             self._waiting.discard(queue)  # before the message leaves: work that comes now gets a ring of its own
             self._rung_at[queue] = time.monotonic()
         try:
             with self._app.producer_pool.acquire(block=True) as producer:
-                outcome = "taken" if self._send_by(producer, queue) else "left_out"
+                outcome = "taken" if self._send_by(producer, queue, headers) else "left_out"
         except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, the sweep rings again
             catalog.RINGS_SENT.add(1, queue, "failed")
             self._complain(queue, error)
@@ -171,7 +182,7 @@ class Ringer:
         catalog.RINGS_SENT.add(1, queue, outcome)
         return True
 
-    def _send_by(self, producer: Producer, queue: str) -> bool:
+    def _send_by(self, producer: Producer, queue: str, headers: dict[str, str]) -> bool:
         """Whether the ring was given to the broker; False when too many wait there already."""
         try:
             if self._keeps_old_rings and producer.channel.client.llen(broker_queue(queue)) >= MOST_WAITING:
@@ -179,6 +190,7 @@ class Ringer:
             self._app.send_task(
                 TASK,
                 args=(queue,),
+                headers=headers,
                 queue=ring_queue(queue, self._arguments),
                 expires=EXPIRES_SECONDS,
                 ignore_result=True,

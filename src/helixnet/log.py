@@ -1,5 +1,6 @@
 """Logging: an event with fields, written as a line for people or as JSON for machines."""
 
+import json
 import logging
 import sys
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from helixnet import tracing
 from helixnet.config import Settings
 
 NOISY = {
@@ -30,27 +32,30 @@ def configure(settings: Settings) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(),
+        *([_trace] if tracing.wanted() else []),
         _timestamp,
     ]
-    renderer: list[Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(_json)]
-        if settings.log_format == "json"
-        else [structlog.processors.format_exc_info, _line]
-    )
+    machines = settings.log_format == "json"
+    renderer: list[Processor] = [structlog.processors.JSONRenderer(_json)] if machines else [_line]
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+        foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            *([_plain_fields] if machines else []),
+            *renderer,
+        ],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
+    logging.captureWarnings(capture=True)
     for name, level in NOISY.items():
         logging.getLogger(name).setLevel(level)
     structlog.configure(
-        processors=[*shared[:3], _timestamp, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
@@ -107,8 +112,33 @@ def _timestamp(_logger: WrappedLogger, _method: str, event: EventDict) -> EventD
     return event
 
 
+def _trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    if (ids := tracing.ids()) is not None:
+        event["trace_id"], event["span_id"] = ids
+    return event
+
+
+def _plain_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """What libraries add for terminals is left out."""
+    event.pop("color_message", None)
+    return event
+
+
 def _json(event: Any, **_options: Any) -> str:
-    return orjson.dumps(event, default=str).decode()
+    try:
+        return orjson.dumps(event, default=str).decode()
+    except (
+        TypeError
+    ):  # a name that is no text, half a surrogate, a number beyond 64 bits: the line is told all the same
+        return json.dumps(_simple(event))
+
+
+def _simple(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _simple(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_simple(inner) for inner in value]
+    return value if isinstance(value, bool | None) else str(value).encode(errors="replace").decode()
 
 
 def _line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:

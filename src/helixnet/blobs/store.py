@@ -74,7 +74,7 @@ class BlobStore:
         When the source fails, or the limit is passed, no object is left.
         """
         source = _Hashed(content, limit)
-        with watching.operation("put"):
+        with watching.operation("put", key):
             if isinstance(content, bytes):
                 await obstore.put_async(self._store, key, source.whole(content))
             else:
@@ -88,7 +88,7 @@ class BlobStore:
 
     async def get(self, key: str, limit: int) -> bytes:
         """The whole object; raises NotFound, and TooLarge when it has more than `limit` bytes."""
-        with watching.operation("get"):
+        with watching.operation("get", key):
             answer = await self._get(key)
             if answer.meta["size"] > limit:
                 raise TooLarge(f"The object has {answer.meta['size']} bytes; at most {limit} are read at once.")
@@ -98,7 +98,7 @@ class BlobStore:
 
     async def head(self, key: str, length: int) -> tuple[int, bytes]:
         """The object's size in bytes, and its first `length` bytes; raises NotFound."""
-        with watching.operation("head"):
+        with watching.operation("head", key):
             answer = await self._get(key)
             size: int = answer.meta["size"]
             if size == 0:
@@ -109,7 +109,7 @@ class BlobStore:
 
     async def stream(self, key: str) -> AsyncIterator[bytes]:
         """The object in pieces of about a mebibyte; raises NotFound before the first."""
-        with watching.operation("stream"):
+        with watching.operation("stream", key):
             answer = await self._get(key)
             async for piece in answer.stream(min_chunk_size=PIECE_BYTES):
                 content = bytes(piece)
@@ -122,12 +122,12 @@ class BlobStore:
             if self._folder is not None and HALF_WRITTEN.search(key):
                 await asyncio.to_thread((self._folder / key).unlink, missing_ok=True)
                 continue
-            with watching.operation("delete"), contextlib.suppress(NotFoundError, FileNotFoundError):
+            with watching.operation("delete", key), contextlib.suppress(NotFoundError, FileNotFoundError):
                 await obstore.delete_async(self._store, key)
 
     async def keys(self, prefix: str) -> list[str]:
         """The keys under a prefix, which ends at a `/`; in a folder, also what a killed process left half written."""
-        with watching.operation("list"):
+        with watching.operation("list", prefix):
             keys = [meta["path"] async for page in obstore.list(self._store, prefix, chunk_size=1000) for meta in page]
         if self._folder is not None:
             keys += await asyncio.to_thread(_half_written, self._folder, prefix)

@@ -5,14 +5,16 @@ from asyncio import CancelledError
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from helixnet import tracing
 from helixnet.errors import NotFound, TooLarge
 from helixnet.metrics import catalog
 
 
 @contextmanager
-def operation(name: str) -> Iterator[None]:
+def operation(name: str, key: str = "") -> Iterator[None]:
     """An operation, for as long as the block lasts."""
     begun = time.perf_counter()
+    span = tracing.begin(f"storage {name}", **{"storage.key": key})
     outcome = "error"
     try:
         yield
@@ -29,6 +31,10 @@ def operation(name: str) -> Iterator[None]:
     finally:
         catalog.STORAGE_SECONDS.observe(time.perf_counter() - begun, name)
         catalog.STORAGE_OPERATIONS.add(1, name, outcome)
+        if span is not None:
+            if outcome != "ok":
+                tracing.fail(span, outcome)
+            span.end()
 
 
 def read(count: int) -> None:

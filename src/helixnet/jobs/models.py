@@ -85,6 +85,7 @@ class Job(Base):
     error: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
     fingerprint: Mapped[str | None] = mapped_column(Text)  # which kind of failure `error` is: see worker/failure.py
     events: Mapped[int] = mapped_column(Integer, server_default="0")
+    trace: Mapped[bytes | None]  # the span that submitted it, 25 bytes: see helixnet/tracing.py
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
     started_at: Mapped[datetime | None] = mapped_column(Moment)
     finished_at: Mapped[datetime | None] = mapped_column(Moment)

@@ -43,6 +43,7 @@ SUMMARY: dict[str, JsonValue] = {
     "finished_at": "2026-11-23T09:00:00.4Z",
     "cancel_requested_at": None,
 }
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 BATCH_ID = "01990000-0000-7000-8000-0000000000bb"
 BATCH: dict[str, JsonValue] = {
@@ -254,12 +255,16 @@ class JobView(JobSummary):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "example": SUMMARY | {"params": {}, "waiting": None, "result_content": {"language": {"code": "en"}}}
+            "example": SUMMARY
+            | {"params": {}, "waiting": None, "result_content": {"language": {"code": "en"}}, "trace_id": TRACE_ID}
         }
     )
 
     params: dict[str, Any]
     batch_id: UUID | None = Field(None, description="The batch that it was submitted in.")
+    trace_id: str | None = Field(
+        None, description="The trace (OpenTelemetry, W3C) of the request that submitted it, when traces are exported."
+    )
     waiting: Waiting | None = Field(None, description="Of a PENDING job: why it waits, and for how long.")
     result_content: Any = Field(
         None, description="The parsed result; where it is large, an object with `truncated`, `size` and a `preview`."

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from helixnet import tracing
 from helixnet.artifacts import service as artifacts
 from helixnet.artifacts.schemas import ArtifactView
 from helixnet.artifacts.service import NewArtifact
@@ -141,6 +142,7 @@ def draft(
         max_attempts=submission.max_attempts or processor.retry.max_attempts,
         time_limit=processor.time_limit,
         available_at=submission.available_at,
+        trace=tracing.current(),
     )
 
 

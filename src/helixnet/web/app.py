@@ -1,5 +1,6 @@
 """The web process: the API, its documentation, and the dashboard, over one set of services."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,11 +9,12 @@ from fastapi import FastAPI, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
+from fastapi.telemetry import TelemetryConfig
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from helixnet import __version__, log, metrics
+from helixnet import __version__, log, metrics, tracing
 from helixnet.config import Settings
 from helixnet.web import errors, pages
 from helixnet.web.api import auth, batches, failures, health, jobs, queues, selections
@@ -26,6 +28,15 @@ Hand over files, get a job id at once, and have the work done by a fleet of work
 Sign in with **Authorize**. Once a submission is answered with 201, its job reaches a final state: `COMPLETED`,
 `FAILED` or `CANCELLED`. Errors are problem details (RFC 9457).
 """
+UNTRACED = frozenset({"/livez", "/readyz"})
+# Metrics are ours to serve, logs ours to write; and what goes on within a request is told by our own spans.
+TELEMETRY: TelemetryConfig = {
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+    "exclude": lambda scope: scope["path"] in UNTRACED or scope["path"].startswith("/static/"),
+}
 
 
 def create_app() -> FastAPI:
@@ -33,17 +44,21 @@ def create_app() -> FastAPI:
     settings = Settings().require("database_url", "broker_url", "storage_url", "secret_key")
     log.configure(settings)
     metrics.join()
+    tracing.configure("web")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_state(app, settings):
             yield
+        await asyncio.to_thread(tracing.close)
 
     app = FastAPI(
         title="HelixNet",
         version=__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
+        # FastAPI's own: a span for each request, once `tracing.configure` has set a provider.
+        telemetry=TELEMETRY,
         max_body_size=settings.max_body_bytes,
         docs_url=None,
         redoc_url=None,

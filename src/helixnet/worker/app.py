@@ -11,7 +11,7 @@ from celery import signals
 from celery.exceptions import SecurityWarning
 from celery.worker.consumer import Consumer
 
-from helixnet import log, metrics
+from helixnet import log, metrics, tracing
 from helixnet.broker import TASK, Ringer, create_app
 from helixnet.config import Settings
 from helixnet.processors import registry
@@ -42,9 +42,9 @@ def run_worker(settings: Settings, concurrency: int) -> None:
     stopping = mmap.mmap(-1, 1)
     child: list[WorkerProcess] = []
 
-    @app.task(name=TASK, ignore_result=True)  # type: ignore[untyped-decorator]
-    def work(queue: str) -> None:
-        child[0].answer(queue)
+    @app.task(name=TASK, ignore_result=True, bind=True)  # type: ignore[untyped-decorator]
+    def work(task: Any, queue: str) -> None:
+        child[0].answer(queue, tracing.from_headers(task.request.headers or {}) if tracing.on else None)
         if child[0].is_worn_out():
             raise SystemExit(EX_RECYCLE)  # the pool replaces a process that leaves so, and asks no questions
 
@@ -53,6 +53,7 @@ def run_worker(settings: Settings, concurrency: int) -> None:
             if exporter is not None:
                 exporter.forget()
             metrics.join_after_fork()
+            tracing.configure("worker")
             child.append(WorkerProcess(settings, processors, Ringer(app, threads=1), lambda: stopping[0] != 0))
             child[0].start()
         except Exception:
@@ -62,6 +63,7 @@ def run_worker(settings: Settings, concurrency: int) -> None:
 
     def stop_child(**_signal: Any) -> None:
         child[0].stop()
+        tracing.close()
 
     def stop_claiming(**_signal: Any) -> None:
         stopping[0] = 1

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -10,7 +11,7 @@ from enum import StrEnum
 import orjson
 from pydantic import BaseModel
 
-from helixnet import log
+from helixnet import log, tracing
 from helixnet.artifacts import service as artifacts
 from helixnet.artifacts.service import NewArtifact
 from helixnet.blobs import BlobStore
@@ -22,7 +23,7 @@ from helixnet.jobs.store.claims import ClaimedJob
 from helixnet.jobs.store.transitions import Settled
 from helixnet.processors.base import Processor, RetryPolicy
 from helixnet.processors.registry import Registry, parse_params
-from helixnet.worker import failure
+from helixnet.worker import failure, spans
 from helixnet.worker.context import LedgerAway, RunContext, open_inputs
 from helixnet.worker.failure import Failure
 from helixnet.worker.isolation.run import Isolation
@@ -57,7 +58,8 @@ class Resources:
 class Ended:
     """An attempt that is over, and has yet to be recorded.
 
-    `written` is what the job gets if it counts; `stored` says whether anything may lie in storage because of it.
+    `written` is what the job gets if it counts; `stored` says whether anything may lie in storage because of it;
+    `trace` is the attempt's span.
     """
 
     job: ClaimedJob
@@ -65,6 +67,7 @@ class Ended:
     seconds: float = 0.0
     written: list[NewArtifact] = field(default_factory=list)
     stored: bool = False
+    trace: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,15 @@ class Attempt:
             self._work.cancel()
 
     async def run(self) -> Ended:
+        """Run it, and say how it ended."""
+        if tracing.on and self.job.trace is not None:
+            with spans.attempt(self.job) as span:
+                ended = await self._run()
+                spans.ended(span, ended.settled)
+                return ended
+        return await self._run()
+
+    async def _run(self) -> Ended:
         job = self.job
         logger.info("Job [%s] status updated to IN_PROGRESS.", job.id, attempt=job.attempt, processor=job.processor)
         settled = self._settled(await self._outcome())
@@ -127,6 +139,7 @@ class Attempt:
             seconds=self.age(),
             written=context.written if context is not None and settled.status is Status.COMPLETED else [],
             stored=context is not None and context.stored,
+            trace=tracing.current(),
         )
 
     async def _outcome(self) -> Outcome:
@@ -154,7 +167,8 @@ class Attempt:
         context = self._context = RunContext(job, resources.database, resources.blobs, resources.hints)
         context.inputs = await open_inputs(job, resources.database, resources.blobs)
         logger.info("🎬 Starting processing with %s...", processor.name, version=processor.version)
-        result = _to_json(await self._call(processor, context, params))
+        with spans.processing(processor) if tracing.on and job.trace is not None else nullcontext():
+            result = _to_json(await self._call(processor, context, params))
         if not job.payload and not context.written and len(result) <= RESULT_IN_ROW_BYTES:
             return Completed(result, None)
         key = f"{context.prefix}result.json"

@@ -1,8 +1,7 @@
 """What a worker counts of its jobs: once for each slice, so that a small job costs next to nothing more."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from uuid import UUID
+from collections.abc import Sequence
 
 from helixnet.jobs.states import Status
 from helixnet.jobs.store.claims import ClaimedJob
@@ -19,22 +18,19 @@ def claimed(queue: str, jobs: Sequence[ClaimedJob]) -> None:
     catalog.WAIT_SECONDS.observe_all([job.waited_seconds for job in jobs], queue)
 
 
-def recorded(outcomes: Sequence[Ended], states: Mapping[UUID, Status]) -> None:
-    """Outcomes were written down; `states` has the jobs' new states, without those that had been given up."""
-    seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
-    counts: dict[tuple[str, str, str], int] = defaultdict(int)
-    for ended in outcomes:
+def recorded(outcomes: Sequence[tuple[Ended, Status | None]]) -> None:
+    """Outcomes were written down, each with its job's new state, or None when the attempt had been given up."""
+    alike: dict[tuple[str, str, Status | None, bool], list[Ended]] = defaultdict(list)
+    for ended, state in outcomes:
         job = ended.job
-        outcome = _outcome(ended, states.get(job.id))
-        counts[job.queue, job.processor, outcome] += 1
-        if ended.seconds:
-            seconds[job.queue, job.processor].append(ended.seconds)
-        if ended.settled.error is not None and outcome != "given_up":
-            _failed(ended, outcome)
-    for labels, count in counts.items():
-        catalog.ATTEMPTS.add(count, *labels)
-    for ran, some in seconds.items():
-        catalog.ATTEMPT_SECONDS.observe_all(some, *ran)
+        alike[job.queue, job.processor, state, ended.settled.counts].append(ended)
+    for (queue, processor, state, counts), some in alike.items():
+        outcome = _outcome(state, counts=counts)
+        catalog.ATTEMPTS.add(len(some), queue, processor, outcome)
+        catalog.ATTEMPT_SECONDS.observe_all([ended.seconds for ended in some if ended.seconds], queue, processor)
+        if state is not None and state is not Status.COMPLETED:
+            for ended in some:
+                _failed(ended, outcome)
 
 
 def unrecorded(outcomes: Sequence[Ended]) -> None:
@@ -42,16 +38,18 @@ def unrecorded(outcomes: Sequence[Ended]) -> None:
     catalog.UNRECORDED.add(len(outcomes))
 
 
-def _outcome(ended: Ended, state: Status | None) -> str:
+def _outcome(state: Status | None, *, counts: bool) -> str:
     if state is None:
         return "given_up"
     if state is Status.PENDING:
-        return "retried" if ended.settled.counts else "handed_back"
+        return "retried" if counts else "handed_back"
     return state.lower()
 
 
 def _failed(ended: Ended, outcome: str) -> None:
-    kind = str((ended.settled.error or {}).get("kind"))
+    if ended.settled.error is None:
+        return  # cancelled, or handed back
+    kind = str(ended.settled.error.get("kind"))
     kind = kind if kind in KINDS else "bug"
     catalog.FAILURES.add(1, ended.job.processor, kind)
     if outcome == "retried":

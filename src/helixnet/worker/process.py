@@ -11,7 +11,7 @@ import psutil
 import uvloop
 from sqlalchemy.exc import SQLAlchemyError
 
-from helixnet import log
+from helixnet import log, tracing
 from helixnet.blobs import BlobStore
 from helixnet.broker import Ringer
 from helixnet.config import Settings
@@ -21,7 +21,7 @@ from helixnet.jobs.store import claims
 from helixnet.jobs.store.claims import ClaimedJob
 from helixnet.metrics import catalog
 from helixnet.processors.registry import Registry
-from helixnet.worker import counting
+from helixnet.worker import counting, spans
 from helixnet.worker.attempt import Resources, StopReason
 from helixnet.worker.heartbeat import Heartbeat
 from helixnet.worker.isolation.run import Isolation
@@ -60,6 +60,7 @@ class WorkerProcess:
         self._pace = Pace()
         self._jobs_done = 0
         self._claimed_at: float | None = None
+        self._ring: bytes | None = None
 
     def start(self) -> None:
         """Open what the process needs; called once, in the child."""
@@ -75,8 +76,12 @@ class WorkerProcess:
         self._ringer.close()
         self._runner.close()
 
-    def answer(self, queue: str) -> None:
-        """A ring was heard: run what is due in the queue, until it is empty or the ring's time is over."""
+    def answer(self, queue: str, ring: bytes | None = None) -> None:
+        """A ring was heard: run what is due in the queue, until it is empty or the ring's time is over.
+
+        `ring` is the span that rang, as a job keeps its own.
+        """
+        self._ring = ring
         if self._heartbeat.wait_until_registered(self._settings.lease_seconds):
             self._runner.run(self._work(queue))
 
@@ -143,6 +148,7 @@ class WorkerProcess:
             worker_id = self._heartbeat.worker_id
             if worker_id is None:
                 return []
+            begun_ns = time.time_ns()
             try:
                 if unheard:
                     await hand_back_unheard(self._resources.database, worker_id)
@@ -158,6 +164,8 @@ class WorkerProcess:
                 if jobs:
                     self._pace.claimed(queue, jobs)
                     counting.claimed(queue, jobs)
+                    if tracing.on:
+                        jobs = spans.claimed(queue, jobs, begun_ns, self._ring)
                 return jobs
         return []
 

@@ -1,19 +1,20 @@
 """Writing down how attempts ended: many in one transaction, and again until the database has it."""
 
+import time
 from collections.abc import Sequence
 from uuid import UUID
 
 import stamina
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
 
-from helixnet import log
+from helixnet import log, tracing
 from helixnet.artifacts import service as artifacts
 from helixnet.db import Database
 from helixnet.jobs import service as jobs
 from helixnet.jobs.states import Status
 from helixnet.jobs.store import claims, transitions
 from helixnet.jobs.store.transitions import Settled
-from helixnet.worker import counting
+from helixnet.worker import counting, spans
 from helixnet.worker.attempt import Ended
 
 RECORDING_SECONDS = 60
@@ -35,6 +36,7 @@ async def record(database: Database, outcomes: Sequence[Ended]) -> None:
     if not outcomes:
         return
     states: dict[UUID, Status] = {}
+    begun_ns = time.time_ns()
     try:
         async for trial in stamina.retry_context(
             on=worth_another_try, attempts=None, timeout=RECORDING_SECONDS, wait_max=5
@@ -49,9 +51,12 @@ async def record(database: Database, outcomes: Sequence[Ended]) -> None:
             return
         counting.unrecorded(outcomes)
         raise NotRecorded(f"{len(outcomes)} outcomes could not be recorded") from error
-    counting.recorded(outcomes, states)
-    for ended in outcomes:
-        _tell(ended, states.get(ended.job.id))
+    known = [(ended, states.get(ended.job.id)) for ended in outcomes]
+    counting.recorded(known)
+    if tracing.on:
+        spans.finished([(ended.trace, state) for ended, state in known], begun_ns)
+    for ended, state in known:
+        _tell(ended, state)
 
 
 async def hand_back_unheard(database: Database, worker_id: UUID) -> None:
@@ -103,13 +108,15 @@ def _is_unstorable(outcomes: Sequence[Ended]) -> bool:
 
 def _tell(ended: Ended, status: Status | None) -> None:
     job, settled = ended.job, ended.settled
+    # The slice's outcomes are told together, outside of the attempts' spans.
+    of = {"trace_id": tracing.trace_id(ended.trace)} if ended.trace is not None else {}
     if status is None:
-        logger.warning("Job [%s] attempt %s was given up meanwhile: nothing recorded.", job.id, job.attempt)
+        logger.warning("Job [%s] attempt %s was given up meanwhile: nothing recorded.", job.id, job.attempt, **of)
     elif status is Status.COMPLETED:
-        logger.info("✨ Job [%s] completed and final status saved.", job.id, seconds=round(ended.seconds, 3))
+        logger.info("✨ Job [%s] completed and final status saved.", job.id, seconds=round(ended.seconds, 3), **of)
     else:
         reason = settled.error["message"] if settled.error else settled.reason or "asked for by the user"
-        logger.warning("Job [%s] status updated to %s.", job.id, status, attempt=job.attempt, reason=reason)
+        logger.warning("Job [%s] status updated to %s.", job.id, status, attempt=job.attempt, reason=reason, **of)
 
 
 def worth_another_try(error: Exception) -> bool:

@@ -35,6 +35,7 @@ class ClaimedJob(NamedTuple):
     max_attempts: int
     time_limit: timedelta
     waited_seconds: float = 0.0
+    trace: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +135,7 @@ def _claim(places: str, part: str, room: str) -> TextClause:
             FROM taken
             WHERE jobs.id = taken.id
             RETURNING jobs.id, owner_id, processor, params, payload, queue, attempt, max_attempts, time_limit,
-                      worker_id, events, number,
+                      worker_id, events, number, trace,
                       CAST(EXTRACT(epoch FROM now() - available_at) AS double precision) AS waited_seconds
         )
         """,  # noqa: S608 - put together from constants of this file alone

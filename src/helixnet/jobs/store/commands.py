@@ -25,7 +25,7 @@ FEW = 500
 
 @dataclass(slots=True, kw_only=True)
 class NewJob:
-    """A job as it enters the ledger. `params` and `payload` are JSON text."""
+    """A job as it enters the ledger. `params` and `payload` are JSON text; `trace` is as `helixnet.tracing` keeps it."""
 
     id: UUID
     owner_id: UUID
@@ -38,6 +38,7 @@ class NewJob:
     time_limit: timedelta
     available_at: datetime | None = None
     reason: str = "submitted"
+    trace: bytes | None = None
 
 
 # All jobs come as one document: with a list for each column this process would work seven times as long (17 against
@@ -48,14 +49,15 @@ SUBMIT = text("""
         SELECT *, COALESCE(given_at, now()) AS available_at
         FROM json_to_recordset(CAST(:jobs AS json)) AS job (
             id uuid, owner_id uuid, processor text, params text, payload text, queue text, priority smallint,
-            max_attempts integer, seconds double precision, given_at timestamptz, reason text
+            max_attempts integer, seconds double precision, given_at timestamptz, reason text, trace text
         )
     ),
     entered AS (
         INSERT INTO jobs (id, owner_id, batch_id, processor, params, payload, queue, priority, status, max_attempts,
-                          time_limit, available_at, due, events)
+                          time_limit, available_at, due, events, trace)
         SELECT id, owner_id, CAST(:batch_id AS uuid), processor, CAST(params AS json), CAST(payload AS json), queue,
-               priority, 'PENDING', max_attempts, make_interval(secs => seconds), available_at, available_at <= now(), 1
+               priority, 'PENDING', max_attempts, make_interval(secs => seconds), available_at, available_at <= now(),
+               1, decode(trace, 'hex')
         FROM given
     ),
     told AS (
@@ -180,6 +182,7 @@ def _jobs(jobs: Sequence[NewJob]) -> str:
                 "seconds": job.time_limit.total_seconds(),
                 "given_at": job.available_at,
                 "reason": job.reason,
+                "trace": job.trace.hex() if job.trace is not None else None,
             }
             for job in jobs
         ]

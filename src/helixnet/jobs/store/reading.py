@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from helixnet import tracing
 from helixnet.artifacts.models import Artifact
 from helixnet.db import Executor
 from helixnet.jobs.models import Job, JobArtifact, JobEvent
@@ -48,6 +49,12 @@ class JobRow(NamedTuple):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    trace: bytes | None
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace that it was submitted in, in hex."""
+        return tracing.trace_id(self.trace) if self.trace is not None else None
 
 
 LOOK = text(

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import TextClause, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from helixnet import tracing
 from helixnet.jobs.models import Job
 from helixnet.jobs.states import Status
 from helixnet.jobs.store.reading import INDEXED_STATES
@@ -102,9 +103,9 @@ REPLAY = text("""
     ),
     entered AS (
         INSERT INTO jobs (id, owner_id, processor, params, payload, queue, priority, status, max_attempts, time_limit,
-                          available_at, due, events)
+                          available_at, due, events, trace)
         SELECT new_id, owner_id, processor, params, payload, queue, priority, 'PENDING', attempts, time_limit,
-               now(), true, 1
+               now(), true, 1, CAST(:trace AS bytea)
         FROM source
     ),
     told AS (
@@ -204,6 +205,7 @@ async def replay(session: AsyncSession, anew: Mapping[UUID, UUID], attempts: Map
     One that is no longer there is left out.
     """
     values = {"ids": list(anew), "new_ids": list(anew.values()), "attempts": [attempts[job_id] for job_id in anew]}
+    values |= {"trace": tracing.current()}
     return [Replayed(*row) for row in await session.execute(REPLAY, values)]
 
 
