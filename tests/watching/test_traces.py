@@ -88,7 +88,11 @@ def test_a_trace_leads_from_the_request_to_the_end_with_right_parents(traced: St
         *["helixnet-web"] * 2,
         *["helixnet-worker"] * 4,
     ]
-    assert [span.kind for span in (request, ring, claim)] == ["SPAN_KIND_SERVER", "SPAN_KIND_PRODUCER", "SPAN_KIND_CONSUMER"]
+    assert [span.kind for span in (request, ring, claim)] == [
+        "SPAN_KIND_SERVER",
+        "SPAN_KIND_PRODUCER",
+        "SPAN_KIND_CONSUMER",
+    ]
     assert request.start < claim.start <= attempt.start < process.start < finish.end
     assert attempt.attributes["helix.job.id"] == str(job_id)
     assert finish.attributes["helix.status"] == "COMPLETED"

@@ -4,7 +4,7 @@
 """
 
 from helixnet.metrics import catalog
-from helixnet.metrics.exporter import Exporter, serve_or_say
+from helixnet.metrics.exporter import Exporter, close, serve_or_say
 from helixnet.metrics.values import join, join_after_fork
 
-__all__ = ["Exporter", "catalog", "join", "join_after_fork", "serve_or_say"]
+__all__ = ["Exporter", "catalog", "close", "join", "join_after_fork", "serve_or_say"]

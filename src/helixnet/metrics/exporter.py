@@ -9,7 +9,8 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from helixnet.metrics.values import FOLDER_VARIABLE, VALUES
 
 PREFIX = "helix-metrics-"
 PATIENCE_SECONDS = 5
+
+_ends: list[Callable[[], None]] = []
 
 
 class Exporter:
@@ -68,7 +71,7 @@ def serve(settings: Settings) -> Exporter | None:
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.lockf(lock, fcntl.LOCK_EX)
-    atexit.register(_remove, folder, os.getpid())
+    _ends.append(partial(_end, folder, os.getpid()))
     exporter = Exporter(folder, settings.metrics_host, settings.metrics_port)
     os.environ[FOLDER_VARIABLE] = str(folder)
     catalog.BUILD.set(1, __version__)
@@ -86,6 +89,13 @@ def serve_or_say(settings: Settings) -> Exporter | None:
         return None
 
 
+@atexit.register
+def close() -> None:
+    """Remove what `serve` made; for a process that ends by a signal, before which nothing else is called."""
+    for end in _ends:
+        end()
+
+
 def _sweep() -> None:
     """Remove the folders of services that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
@@ -100,8 +110,8 @@ def _sweep() -> None:
                 os.close(lock)
 
 
-def _remove(folder: Path, pid: int) -> None:
-    if os.getpid() == pid:
+def _end(folder: Path, pid: int) -> None:
+    if os.getpid() == pid:  # and not a child that was forked since
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -51,6 +51,7 @@ def create_app() -> FastAPI:
         async with open_state(app, settings):
             yield
         await asyncio.to_thread(tracing.close)
+        metrics.close()
 
     app = FastAPI(
         title="HelixNet",

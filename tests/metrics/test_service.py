@@ -1,0 +1,167 @@
+"""The metrics of a running stack: one address for each service, and the numbers are true."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import httpx2
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from helixnet.metrics.kinds import Metric
+from tests.conftest import Stack, free_port, wait_until
+
+pytestmark = pytest.mark.xdist_group("watching")
+
+ROOT = Path(__file__).parent.parent.parent
+# Told by the exporter of its service's processes.
+OF_PROCESSES = {
+    "process_cpu_seconds_total",
+    "process_resident_memory_bytes",
+    "process_open_fds",
+    "process_start_time_seconds",
+    "helix_processes",
+}
+# Only where something goes wrong, or where a service has more than a folder.
+RARE = {
+    "helix_database_pool_timeouts_total",
+    "helix_job_retries_total",
+    "helix_jobs_reaped_total",
+    "helix_beat_step_failures_total",
+    "helix_job_outcomes_unrecorded_total",
+}
+
+
+class Watched:
+    """A stack with metrics: web, worker and beat have three ports in a row."""
+
+    def __init__(self, stack: Stack, port: int) -> None:
+        self.stack, self.port = stack, port
+
+    def text(self, service: int) -> str:
+        answer = httpx2.get(f"http://127.0.0.1:{self.port + service}/metrics", timeout=5)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+        return answer.text
+
+    def value(self, service: int, name: str, **labels: str) -> float:
+        """The sum of the samples with these labels; 0 when there is none."""
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(self.text(service))
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+
+WEB, WORKER, BEAT = range(3)
+
+
+@pytest.fixture(scope="module")
+def watched() -> Iterator[Watched]:
+    folder = Path(tempfile.mkdtemp(prefix="hx-watched-"))
+    port, *_also_taken = free_port(), free_port(), free_port()
+    stack = Stack(folder / "home", {"HELIX_METRICS_PORT": str(port), "TMPDIR": str(folder)})
+    stack.start()
+    yield Watched(stack, port)
+    code = stack.stop()
+    left = list(folder.glob("helix-metrics-*"))
+    log = stack.log
+    shutil.rmtree(folder, ignore_errors=True)
+    assert code == 0, log
+    assert left == [], "the services leave nothing behind"
+
+
+def test_jobs_are_counted_over_all_worker_processes(watched: Watched) -> None:
+    helix = watched.stack.client()
+    done = watched.value(WORKER, "helix_job_attempts_total", outcome="completed")
+    failed = watched.value(WORKER, "helix_job_failures_total", kind="input")
+    jobs = [helix.submit("core.echo", {"message": str(number)}).job_id for number in range(30)]
+    jobs.append(helix.submit("core.fail", {"kind": "reject"}).job_id)
+    for job_id in jobs:
+        helix.wait(job_id, 30)
+
+    wait_until(
+        lambda: watched.value(WORKER, "helix_job_attempts_total", outcome="completed") == done + 30, "all are counted"
+    )
+    assert watched.value(WORKER, "helix_job_attempts_total", outcome="failed", processor="core.fail") >= 1
+    assert watched.value(WORKER, "helix_job_failures_total", kind="input") == failed + 1
+    assert watched.value(WEB, "helix_jobs_submitted_total") >= 31
+    assert watched.value(WEB, "helix_http_requests_total", route="/api/v1/jobs", method="POST", code="201") >= 31
+    assert watched.value(WORKER, "helix_rings_heard_total") >= 1
+    assert watched.value(WORKER, "helix_worker_processes") == 2
+    assert watched.value(WORKER, "helix_processes") == 3, "the pool's parent and two children"
+
+
+def test_what_a_killed_worker_process_counted_is_not_lost(watched: Watched) -> None:
+    helix = watched.stack.client()
+    jobs = [helix.submit("core.echo", {"message": "x"}).job_id for _ in range(20)]
+    for job_id in jobs:
+        helix.wait(job_id, 30)
+    wait_until(lambda: watched.value(WORKER, "helix_job_attempts_total") >= 20, "they are counted")
+    before = watched.value(WORKER, "helix_job_attempts_total")
+    children = watched.stack.part("worker").children()
+    assert len(children) >= 2
+    for child in children:
+        child.kill()
+
+    wait_until(lambda: watched.value(WORKER, "helix_worker_processes") == 2, "others have taken their place")
+    assert watched.value(WORKER, "helix_job_attempts_total") >= before
+    assert watched.value(WORKER, "helix_processes") == 3
+
+
+def test_a_path_that_a_client_makes_up_is_no_label(watched: Watched) -> None:
+    for path in ("/wp-login.php", "/api/v1/jobs/not-an-id", "/api/v1/nowhere", "/static/nothing.css"):
+        httpx2.get(f"{watched.stack.url}{path}")
+    httpx2.request("PROPFIND", f"{watched.stack.url}/pot")
+
+    text = watched.text(WEB)
+    assert 'route="unmatched"' in text
+    assert 'method="other"' in text
+    for made_up in ("wp-login", "not-an-id", "nowhere", "nothing.css", "pot"):
+        assert made_up not in text
+
+
+def test_a_queue_that_waits_is_seen(watched: Watched) -> None:
+    helix = watched.stack.client()
+    admin = watched.stack.http(watched.stack.client("admin@helix.net", "admin"))
+    helix.wait(helix.submit("core.echo", {"message": "x"}).job_id, 30)
+    assert admin.post("/api/v1/queues/default/pause").status_code == 200
+    try:
+        jobs = [helix.submit("core.echo", {"message": "x"}).job_id for _ in range(5)]
+        wait_until(lambda: watched.value(BEAT, "helix_queue_waiting_jobs", queue="default") == 5, "five wait")
+        assert watched.value(BEAT, "helix_queue_paused", queue="default") == 1
+        wait_until(lambda: watched.value(BEAT, "helix_queue_oldest_waiting_seconds", queue="default") > 1, "it ages")
+        assert watched.value(BEAT, "helix_jobs", status="pending") == 5
+    finally:
+        admin.post("/api/v1/queues/default/resume")
+    for job_id in jobs:
+        helix.wait(job_id, 30)
+    wait_until(lambda: watched.value(BEAT, "helix_queue_waiting_jobs", queue="default") == 0, "none waits")
+
+
+def test_metrics_are_never_served_with_the_api(watched: Watched) -> None:
+    assert httpx2.get(f"{watched.stack.url}/metrics").status_code == 404
+    assert httpx2.get(f"http://127.0.0.1:{watched.port}/api/v1/jobs").status_code == 404
+    assert httpx2.post(f"http://127.0.0.1:{watched.port}/metrics").status_code == 501
+
+
+def test_every_metric_is_documented_and_every_documented_one_is_there(watched: Watched) -> None:
+    helix = watched.stack.client()
+    files = {"content_key": ("a.txt", b"The moon is far."), "context_key": ("b.txt", b"moon")}
+    uploaded = watched.stack.http(helix).post("/api/v1/jobs/upload", files=files).json()
+    helix.wait(UUID(uploaded["job_id"]), 30)
+    exported = {
+        line.split()[2]
+        for service in (WEB, WORKER, BEAT)
+        for line in watched.text(service).splitlines()
+        if "# TYPE" in line
+    }
+    text = (ROOT / "docs" / "reference" / "metrics.md").read_text()
+    documented = {line.split("`")[1] for line in text.splitlines() if line.startswith("| `")}
+
+    assert documented == Metric.all.keys() | OF_PROCESSES
+    assert exported <= documented
+    assert documented - exported <= RARE
