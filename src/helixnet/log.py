@@ -2,8 +2,12 @@
 
 import json
 import logging
+import os
 import sys
+import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any
 
 import orjson
@@ -23,6 +27,7 @@ NOISY = {
     "celery.worker.request": logging.CRITICAL,
     "celery.app.trace": logging.WARNING,
 }
+FIRST_FIELDS = ("timestamp", "level", "logger", "event")
 CONTROL = {code: None for code in range(32) if code != 9} | {127: None}
 
 
@@ -35,23 +40,24 @@ def configure(settings: Settings) -> None:
         *([_trace] if tracing.wanted() else []),
         _timestamp,
     ]
-    machines = settings.log_format == "json"
-    renderer: list[Processor] = [structlog.processors.JSONRenderer(_json)] if machines else [_line]
+    render = _json_line if settings.log_format == "json" else _line
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+        # What a library adds comes first: it never takes the place of a field of ours.
+        foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
-            *([_plain_fields] if machines else []),
-            *renderer,
+            render,
         ],
     )
+    _process.render = render
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
     logging.captureWarnings(capture=True)
+    sys.excepthook, threading.excepthook = _ended_by, _thread_ended_by
     for name, level in NOISY.items():
         logging.getLogger(name).setLevel(level)
     structlog.configure(
@@ -60,6 +66,15 @@ def configure(settings: Settings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+class _Process:
+    """How this process writes its lines, for what is said past `logging`."""
+
+    render: Callable[[WrappedLogger, str, EventDict], str]
+
+
+_process = _Process()
 
 
 class Logger:
@@ -97,6 +112,12 @@ def logger(name: str) -> Logger:
     return Logger(name)
 
 
+def say(name: str, words: str) -> None:
+    """Write a line from within a signal's handler, where logging may be in the middle of another."""
+    line = _process.render(None, "", _timestamp(None, "", {"event": words, "level": "info", "logger": name}))
+    os.write(sys.stderr.fileno(), f"{line}\n".encode())
+
+
 def first_line(error: BaseException) -> str:
     """An error in a line: what SQLAlchemy says goes on with the statement and its parameters."""
     return str(error).partition("\n")[0]
@@ -118,19 +139,31 @@ def _trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return event
 
 
-def _plain_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """What libraries add for terminals is left out."""
-    event.pop("color_message", None)
-    return event
+def _ended_by(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """The process ends by an error that nobody expected."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        logging.getLogger("helix").critical("this process ends by an error", exc_info=(kind, error, trace))
 
 
-def _json(event: Any, **_options: Any) -> str:
+def _thread_ended_by(ended: threading.ExceptHookArgs) -> None:
+    error = ended.exc_value or ended.exc_type()
+    if not isinstance(error, SystemExit):
+        logging.getLogger("helix").error("a thread ended by an error", exc_info=error)
+
+
+def _json_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    """One JSON object in a line, as docs/reference/logs.schema.json says."""
+    event.pop("color_message", None)  # uvicorn's, for terminals
+    first = {name: event.pop(name, "") for name in FIRST_FIELDS}
+    first["event"] = str(first["event"])
+    line = first | dict(event)
     try:
-        return orjson.dumps(event, default=str).decode()
-    except (
-        TypeError
-    ):  # a name that is no text, half a surrogate, a number beyond 64 bits: the line is told all the same
-        return json.dumps(_simple(event))
+        return orjson.dumps(line, default=str).decode()
+    except TypeError:
+        # A name that is no text, half a surrogate, a number beyond 64 bits: the line is told all the same.
+        return json.dumps(_simple(line))
 
 
 def _simple(value: Any) -> Any:

@@ -7,7 +7,9 @@ import warnings
 from typing import Any, ClassVar
 
 from billiard.pool import EX_RECYCLE
+from billiard.util import get_logger as get_pool_logger
 from celery import signals
+from celery.apps import worker as celery_worker
 from celery.exceptions import SecurityWarning
 from celery.worker.consumer import Consumer
 
@@ -69,6 +71,8 @@ def run_worker(settings: Settings, concurrency: int) -> None:
         stopping[0] = 1
 
     signals.setup_logging.connect(_keep_our_logging, weak=False)
+    # What Celery says from within a signal, past all logging.
+    celery_worker.safe_say = lambda words, _file=None: log.say("celery.apps.worker", words.strip())
     signals.worker_process_init.connect(start_child, weak=False)
     signals.worker_process_shutdown.connect(stop_child, weak=False)
     signals.worker_shutting_down.connect(stop_claiming, weak=False)
@@ -99,3 +103,5 @@ def run_beat(settings: Settings) -> None:
 
 def _keep_our_logging(**_signal: Any) -> None:
     """Celery leaves the logging alone when somebody listens to this signal."""
+    # Of a process that died the pool tells in a log that leads nowhere.
+    get_pool_logger().propagate = True

@@ -130,7 +130,8 @@ class Attempt:
 
     async def _run(self) -> Ended:
         job = self.job
-        logger.info("Job [%s] status updated to IN_PROGRESS.", job.id, attempt=job.attempt, processor=job.processor)
+        about = {"job_id": job.id, "attempt": job.attempt, "processor": job.processor}
+        logger.info("Job [%s] status updated to IN_PROGRESS.", job.id, **about)
         settled = self._settled(await self._outcome())
         context = self._context
         return Ended(
@@ -161,6 +162,7 @@ class Attempt:
 
     async def _process(self) -> Completed:
         job, resources = self.job, self._resources
+        log.bind(job_id=job.id, attempt=job.attempt)
         processor = resources.registry.get(job.processor)
         self._policy = processor.retry
         params = parse_params(processor, job.params)
@@ -178,7 +180,6 @@ class Attempt:
         return Completed(result, key)
 
     async def _call(self, processor: Processor, context: RunContext, params: BaseModel) -> object:
-        log.bind(job_id=context.job_id, attempt=context.attempt)
         if processor.isolation == "process":
             return await self._resources.isolation.run(processor, context, params)
         try:
@@ -190,7 +191,10 @@ class Attempt:
     def _failed(self, error: BaseException) -> Failure:
         failed = failure.failed(error, self.job.processor)
         if failed.error["kind"] == "bug":
-            logger.error("Job [%s] its processor failed.", self.job.id, trace=failed.trace)
+            job = self.job
+            logger.error(
+                "Job [%s] its processor failed.", job.id, job_id=job.id, attempt=job.attempt, exception=failed.trace
+            )
         return failed
 
     def _settled(self, outcome: Outcome) -> Settled:

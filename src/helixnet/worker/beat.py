@@ -91,7 +91,14 @@ class Housekeeper:
                 await artifacts.announce(session, jobs.attempt_prefix(job.owner_id, job.id, job.attempt))
         for job in given_up:
             catalog.REAPED.add(1, job.status.lower())
-            logger.warning("Job [%s] status updated to %s.", job.id, job.status, attempt=job.attempt, reason="reaped")
+            logger.warning(
+                "Job [%s] status updated to %s.",
+                job.id,
+                job.status,
+                job_id=job.id,
+                attempt=job.attempt,
+                reason="reaped",
+            )
             self._hints.publish(job.owner_id)
 
     async def _purge(self) -> None:

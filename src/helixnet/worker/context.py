@@ -116,7 +116,11 @@ class RunContext:
 
     async def log(self, message: str, **fields: object) -> None:
         line = storable(message)
-        logger.info(line, **{key: value for key, value in fields.items() if key != "event"})
+        # In a field of their own: whatever names a processor uses, the line keeps its form.
+        if fields:
+            logger.info(line, fields=fields)
+        else:
+            logger.info(line)
         told: dict[str, object] = {key: str(value)[:LONGEST_LINE] for key, value in fields.items()}
         await self._note("LOG", told | {"message": line})
 
