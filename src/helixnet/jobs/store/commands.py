@@ -25,7 +25,7 @@ FEW = 500
 
 @dataclass(slots=True, kw_only=True)
 class NewJob:
-    """A job as it enters the ledger. `params` and `payload` are JSON text; `trace` is as `helixnet.tracing` keeps it."""
+    """A job as it enters the ledger. `params` and `payload` are JSON text, `trace` is what `tracing` keeps."""
 
     id: UUID
     owner_id: UUID
