@@ -22,6 +22,9 @@ from helixnet.config import Settings
 from helixnet.metrics import catalog
 
 TASK = "helixnet.work"
+PREFIX = "helixnet."
+# The broker took it, was asked in vain, or has so many already that one more says nothing.
+RING_OUTCOMES = ("taken", "failed", "left_out")
 EXPIRES_SECONDS = 10
 CONFIRM_SECONDS = 2
 ANSWER_SECONDS = 3
@@ -128,7 +131,7 @@ def answers(settings: Settings) -> bool:
 
 def broker_queue(queue: str) -> str:
     """The broker's name for the rings of a queue."""
-    return f"helixnet.{queue}"
+    return f"{PREFIX}{queue}"
 
 
 def ring_queue(queue: str, arguments: dict[str, str]) -> Queue:
@@ -149,6 +152,9 @@ class Ringer:
         self._waiting: set[str] = set()
         self._rung_at: dict[str, float] = {}
         self._quiet_until = 0.0
+        for known in app.conf.task_queues:
+            for outcome in RING_OUTCOMES:
+                catalog.RINGS_SENT.add(0, known.name.removeprefix(PREFIX), outcome)
 
     def ring(self, queue: str) -> "Future[bool] | None":
         """Say that there is work in a queue; returns at once. The answer, if any, tells whether the broker took it."""

@@ -84,8 +84,8 @@ class Statements:
         self._connect = connect
         self._timeout = timeout_seconds
         self._places = asyncio.Semaphore(size)
-        self.size = size
         self.in_use = 0
+        catalog.POOL_TIMEOUTS.add(0)
         self._idle: list[tuple[float, PatientConnection]] = []
 
     @asynccontextmanager

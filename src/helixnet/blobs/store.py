@@ -43,6 +43,7 @@ class BlobStore:
     def __init__(self, settings: Settings) -> None:
         self._folder: Path | None = None
         self._store = self._open(settings)
+        watching.begin()
 
     @property
     def folder(self) -> Path | None:

@@ -16,6 +16,7 @@ from helixnet.config import Settings
 from helixnet.db import Database
 from helixnet.hints import Hints
 from helixnet.jobs import service as jobs
+from helixnet.jobs.states import Status
 from helixnet.jobs.store import claims, leases, transitions
 from helixnet.metrics import catalog
 from helixnet.users import service as users
@@ -27,6 +28,8 @@ DEADLINE_GRACE = timedelta(seconds=15)
 REAP_BATCH = 500
 RIPEN_BATCH = 1000
 PURGE_EVERY_SECONDS = 30
+
+STEPS = ("ripen", "reap", "sweep", "purge", "survey")
 
 logger = log.logger("helix.beat")
 
@@ -42,13 +45,14 @@ class Housekeeper:
         self._ringer = ringer
         self._trusted_from = 0.0
         self._purge_due = 0.0
+        self._begin_to_count()
         self._surveyor = Survey(self._database, self._blobs, self._lease)
 
     async def round(self) -> None:
         """Ripen, reap, sweep and purge, each in transactions of its own; an error in one doesn't keep the others."""
-        steps = (self._ripen, self._reap, self._sweep, self._purge, self._survey)
-        for step in steps:
-            name, begun = step.__name__.lstrip("_"), time.perf_counter()
+        steps = (self._ripen, self._reap, self._sweep, self._purge, self._surveyor.look)
+        for name, step in zip(STEPS, steps, strict=True):
+            begun = time.perf_counter()
             try:
                 await step()
             except (SQLAlchemyError, OSError) as error:
@@ -59,6 +63,15 @@ class Housekeeper:
             else:
                 catalog.BEAT_STEP_SECONDS.observe(time.perf_counter() - begun, name)
         catalog.BEAT_LAST.set(time.time())
+
+    def _begin_to_count(self) -> None:
+        """At zero: what first appears with its first failure would not be seen to have grown."""
+        for step in STEPS:
+            catalog.BEAT_FAILURES.add(0, step)
+        for status in (Status.PENDING, Status.FAILED, Status.CANCELLED):
+            catalog.REAPED.add(0, status.lower())
+        catalog.RIPENED.add(0)
+        catalog.PURGED.add(0)
 
     async def _ripen(self) -> None:
         """Put jobs whose start time has come into their lines; the sweep rings for them."""
@@ -115,9 +128,6 @@ class Housekeeper:
         catalog.PURGED.add(deleted)
         if deleted:
             logger.info("purged objects that belong to nobody", objects=deleted)
-
-    async def _survey(self) -> None:
-        await self._surveyor.look()
 
     async def close(self) -> None:
         await self._hints.close()

@@ -1,15 +1,32 @@
 """What a worker counts of its jobs: once for each slice, so that a small job costs next to nothing more."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from helixnet.jobs.states import Status
 from helixnet.jobs.store.claims import ClaimedJob
 from helixnet.metrics import catalog
+from helixnet.processors.registry import Registry
 from helixnet.worker.attempt import Ended
 
 # The kinds that `worker/failure.py` and processors in their own processes give; anything else is a bug of ours.
 KINDS = frozenset({"input", "limit", "upstream", "worker_lost", "bug"})
+
+
+def begin(processors: Registry, queues: Iterable[str]) -> None:
+    """Begin to count at zero: what first appears with its first failure would not be seen to have grown."""
+    catalog.UNRECORDED.add(0)
+    for processor in processors:
+        for kind in KINDS:
+            catalog.FAILURES.add(0, processor.name, kind)
+            catalog.RETRIES.add(0, processor.name, kind)
+        for outcome in ("completed", "failed"):
+            catalog.ATTEMPTS.add(0, processor.queue, processor.name, outcome)
+    for queue in queues:
+        for outcome in ("work", "spare"):
+            catalog.RINGS_HEARD.add(0, queue, outcome)
+    for outcome in ("confirmed", "unanswered", "lease_lost"):
+        catalog.HEARTBEATS.add(0, outcome)
 
 
 def claimed(queue: str, jobs: Sequence[ClaimedJob]) -> None:

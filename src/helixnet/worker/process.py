@@ -60,6 +60,7 @@ class WorkerProcess:
         self._pace = Pace()
         self._jobs_done = 0
         self._claimed_at: float | None = None
+        counting.begin(processors, settings.queue_names)
         self._ring: bytes | None = None
 
     def start(self) -> None:
