@@ -112,11 +112,15 @@ class Histogram(Metric):
     def observe_all(self, values: Sequence[float], *labels: str) -> None:
         """As `observe` for many values, at a fraction of the cost of each."""
         bounds = self.bounds
+        counts = [0] * (len(bounds) + 1)
+        for value in values:
+            counts[bisect_left(bounds, value)] += 1
         with VALUES.lock:
             place = self._place(labels)
             if place is None:
                 return
             numbers = VALUES.numbers
             numbers[place] += sum(values)
-            for value in values:
-                numbers[place + 1 + bisect_left(bounds, value)] += 1
+            for bucket, count in enumerate(counts, start=place + 1):
+                if count:
+                    numbers[bucket] += count

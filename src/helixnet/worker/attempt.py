@@ -3,7 +3,6 @@
 import asyncio
 import random
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -130,8 +129,13 @@ class Attempt:
 
     async def _run(self) -> Ended:
         job = self.job
-        about = {"job_id": job.id, "attempt": job.attempt, "processor": job.processor}
-        logger.info("Job [%s] status updated to IN_PROGRESS.", job.id, **about)
+        logger.info(
+            "Job [%s] status updated to IN_PROGRESS.",
+            job.id,
+            job_id=job.id,
+            attempt=job.attempt,
+            processor=job.processor,
+        )
         settled = self._settled(await self._outcome())
         context = self._context
         return Ended(
@@ -140,7 +144,7 @@ class Attempt:
             seconds=self.age(),
             written=context.written if context is not None and settled.status is Status.COMPLETED else [],
             stored=context is not None and context.stored,
-            trace=tracing.current(),
+            trace=tracing.current() if tracing.on else None,
         )
 
     async def _outcome(self) -> Outcome:
@@ -169,8 +173,7 @@ class Attempt:
         context = self._context = RunContext(job, resources.database, resources.blobs, resources.hints)
         context.inputs = await open_inputs(job, resources.database, resources.blobs)
         logger.info("🎬 Starting processing with %s...", processor.name, version=processor.version)
-        with spans.processing(processor) if tracing.on and job.trace is not None else nullcontext():
-            result = _to_json(await self._call(processor, context, params))
+        result = _to_json(await self._call(processor, context, params))
         if not job.payload and not context.written and len(result) <= RESULT_IN_ROW_BYTES:
             return Completed(result, None)
         key = f"{context.prefix}result.json"
@@ -180,6 +183,12 @@ class Attempt:
         return Completed(result, key)
 
     async def _call(self, processor: Processor, context: RunContext, params: BaseModel) -> object:
+        if tracing.on and self.job.trace is not None:
+            with spans.processing(processor):
+                return await self._run_processor(processor, context, params)
+        return await self._run_processor(processor, context, params)
+
+    async def _run_processor(self, processor: Processor, context: RunContext, params: BaseModel) -> object:
         if processor.isolation == "process":
             return await self._resources.isolation.run(processor, context, params)
         try:

@@ -1,6 +1,5 @@
 """What a worker counts of its jobs: once for each slice, so that a small job costs next to nothing more."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from helixnet.jobs.states import Status
@@ -37,17 +36,19 @@ def claimed(queue: str, jobs: Sequence[ClaimedJob]) -> None:
 
 def recorded(outcomes: Sequence[tuple[Ended, Status | None]]) -> None:
     """Outcomes were written down, each with its job's new state, or None when the attempt had been given up."""
-    alike: dict[tuple[str, str, Status | None, bool], list[Ended]] = defaultdict(list)
+    completed: dict[tuple[str, str], list[float]] = {}
     for ended, state in outcomes:
         job = ended.job
-        alike[job.queue, job.processor, state, ended.settled.counts].append(ended)
-    for (queue, processor, state, counts), some in alike.items():
-        outcome = _outcome(state, counts=counts)
-        catalog.ATTEMPTS.add(len(some), queue, processor, outcome)
-        catalog.ATTEMPT_SECONDS.observe_all([ended.seconds for ended in some if ended.seconds], queue, processor)
-        if state is not None and state is not Status.COMPLETED:
-            for ended in some:
-                _failed(ended, outcome)
+        if state is Status.COMPLETED:
+            alike = completed.get(labels := (job.queue, job.processor))
+            if alike is None:
+                alike = completed[labels] = []
+            alike.append(ended.seconds)
+        else:
+            _otherwise(ended, state)
+    for labels, seconds in completed.items():
+        catalog.ATTEMPTS.add(len(seconds), *labels, "completed")
+        catalog.ATTEMPT_SECONDS.observe_all(seconds, *labels)
 
 
 def unrecorded(outcomes: Sequence[Ended]) -> None:
@@ -55,19 +56,22 @@ def unrecorded(outcomes: Sequence[Ended]) -> None:
     catalog.UNRECORDED.add(len(outcomes))
 
 
-def _outcome(state: Status | None, *, counts: bool) -> str:
+def _otherwise(ended: Ended, state: Status | None) -> None:
+    """Count an attempt that did not complete its job."""
+    job, error = ended.job, ended.settled.error
     if state is None:
-        return "given_up"
-    if state is Status.PENDING:
-        return "retried" if counts else "handed_back"
-    return state.lower()
-
-
-def _failed(ended: Ended, outcome: str) -> None:
-    if ended.settled.error is None:
-        return  # cancelled, or handed back
-    kind = str(ended.settled.error.get("kind"))
+        outcome = "given_up"
+    elif state is Status.PENDING:
+        outcome = "retried" if ended.settled.counts else "handed_back"
+    else:
+        outcome = state.lower()
+    catalog.ATTEMPTS.add(1, job.queue, job.processor, outcome)
+    if ended.seconds:  # one that was never started took none
+        catalog.ATTEMPT_SECONDS.observe(ended.seconds, job.queue, job.processor)
+    if error is None or state is None:
+        return
+    kind = str(error.get("kind"))
     kind = kind if kind in KINDS else "bug"
-    catalog.FAILURES.add(1, ended.job.processor, kind)
+    catalog.FAILURES.add(1, job.processor, kind)
     if outcome == "retried":
-        catalog.RETRIES.add(1, ended.job.processor, kind)
+        catalog.RETRIES.add(1, job.processor, kind)

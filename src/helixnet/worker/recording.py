@@ -108,17 +108,30 @@ def _is_unstorable(outcomes: Sequence[Ended]) -> bool:
 
 def _tell(ended: Ended, status: Status | None) -> None:
     job, settled = ended.job, ended.settled
-    # The slice's outcomes are told together, outside of the attempts' spans.
-    of: dict[str, object] = {"job_id": job.id, "attempt": job.attempt}
-    if ended.trace is not None:
-        of["trace_id"] = tracing.trace_id(ended.trace)
+    if status is Status.COMPLETED:
+        logger.info(
+            "✨ Job [%s] completed and final status saved.",
+            job.id,
+            seconds=round(ended.seconds, 3),
+            job_id=job.id,
+            attempt=job.attempt,
+            **_of_trace(ended),
+        )
+        return
+    about: dict[str, object] = {"job_id": job.id, "attempt": job.attempt, **_of_trace(ended)}
     if status is None:
-        logger.warning("Job [%s] attempt %s was given up meanwhile: nothing recorded.", job.id, job.attempt, **of)
-    elif status is Status.COMPLETED:
-        logger.info("✨ Job [%s] completed and final status saved.", job.id, seconds=round(ended.seconds, 3), **of)
+        logger.warning("Job [%s] attempt %s was given up meanwhile: nothing recorded.", job.id, job.attempt, **about)
     else:
         reason = settled.error["message"] if settled.error else settled.reason or "asked for by the user"
-        logger.warning("Job [%s] status updated to %s.", job.id, status, reason=reason, **of)
+        logger.warning("Job [%s] status updated to %s.", job.id, status, reason=reason, **about)
+
+
+NO_TRACE: dict[str, str] = {}
+
+
+def _of_trace(ended: Ended) -> dict[str, str]:
+    """The field of its trace: a slice's outcomes are told together, outside of the attempts' spans."""
+    return {"trace_id": tracing.trace_id(ended.trace)} if ended.trace is not None else NO_TRACE
 
 
 def worth_another_try(error: Exception) -> bool:
