@@ -65,8 +65,8 @@ def rate(metric: str, by: str, where: str = "") -> str:
 
 
 def part(metric: str, where: str, of: str = "") -> str:
-    """How large a part the one is of the other."""
-    return f"{rate(metric, '', where)} / {rate(metric, '', of)}"
+    """How large a part the one is of the other; 0 where the one has never been."""
+    return f"({rate(metric, '', where)} or vector(0)) / {rate(metric, '', of)}"
 
 
 QUEUE = '{queue=~"$queue"}'

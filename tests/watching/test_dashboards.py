@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from helixnet.metrics.kinds import Metric
+from tests.watching.conftest import OF_PROCESSES
 from tests.watching.test_alerts import RULES, alerts, needs_promtool, promtool
 
 ROOT = Path(__file__).parent.parent.parent
@@ -20,13 +21,6 @@ FILES = sorted((GRAFANA / "dashboards").glob("*.json"))
 NAME = re.compile(r"\b((?:helix|process)_[a-z_]+)\b")
 # What other parts of the stack tell.
 OF_OTHERS = re.compile(r"\b(up|ALERTS|rabbitmq_[a-z_]+|traefik_[a-z_]+)\b")
-OF_PROCESSES = {
-    "helix_processes",
-    "process_cpu_seconds_total",
-    "process_open_fds",
-    "process_resident_memory_bytes",
-    "process_start_time_seconds",
-}
 
 
 def dashboard(file: Path) -> dict[str, Any]:

@@ -1,75 +1,24 @@
 """The metrics of a running stack: one address for each service, and the numbers are true."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
 import httpx2
 import psutil
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from helixnet.metrics.kinds import Metric
 from helixnet.stack.home import Home
 from tests.conftest import Stack, free_port, wait_until
+from tests.watching.conftest import BEAT, OF_PROCESSES, WEB, WORKER, Watched
 
 pytestmark = pytest.mark.xdist_group("watching")
 
 ROOT = Path(__file__).parent.parent.parent
-# Told by the exporter of its service's processes.
-OF_PROCESSES = {
-    "process_cpu_seconds_total",
-    "process_resident_memory_bytes",
-    "process_open_fds",
-    "process_start_time_seconds",
-    "helix_processes",
-}
-
-
-class Watched:
-    """A stack with metrics: web, worker and beat have three ports in a row."""
-
-    def __init__(self, stack: Stack, port: int) -> None:
-        self.stack, self.port = stack, port
-
-    def text(self, service: int) -> str:
-        answer = httpx2.get(f"http://127.0.0.1:{self.port + service}/metrics", timeout=5)
-        assert answer.status_code == 200
-        assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-        return answer.text
-
-    def value(self, service: int, name: str, **labels: str) -> float:
-        """The sum of the samples with these labels; 0 when there is none."""
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(self.text(service))
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
-
-
-WEB, WORKER, BEAT = range(3)
-
-
-@pytest.fixture(scope="module")
-def watched() -> Iterator[Watched]:
-    folder = Path(tempfile.mkdtemp(prefix="hx-watched-"))
-    port, *_also_taken = free_port(), free_port(), free_port()
-    stack = Stack(folder / "home", {"HELIX_METRICS_PORT": str(port), "TMPDIR": str(folder)})
-    stack.start()
-    yield Watched(stack, port)
-    code = stack.stop()
-    left = list(folder.glob("helix-metrics-*"))
-    log = stack.log
-    shutil.rmtree(folder, ignore_errors=True)
-    assert code == 0, log
-    assert left == [], "the services leave nothing behind"
 
 
 def test_jobs_are_counted_over_all_worker_processes(watched: Watched) -> None:
