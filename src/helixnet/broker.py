@@ -55,7 +55,7 @@ class _Broker(AMQP):  # type: ignore[misc] # Celery carries no types
 
 
 def create_app(settings: Settings) -> Celery:
-    """Celery as a doorbell: no results, no events, early acknowledgement, and no wait without an end.
+    """Celery as a doorbell: no results, events for Flower alone, early acknowledgement, and no wait without an end.
 
     The reasons for each setting are in docs/explanation/celery.md.
     """
@@ -67,14 +67,15 @@ def create_app(settings: Settings) -> Celery:
         task_ignore_result=True,
         task_acks_late=False,
         task_track_started=False,
-        task_send_sent_event=False,
+        task_send_sent_event=settings.task_events,
         task_serializer="json",
         accept_content=["json"],
         task_create_missing_queues=False,
         task_queues=[ring_queue(name, arguments) for name in settings.queue_names],
         task_default_delivery_mode="transient",
         task_default_queue=broker_queue(settings.queue_names[0]),
-        worker_send_task_events=False,
+        worker_send_task_events=settings.task_events,
+        event_queue_durable=True,  # of Flower: RabbitMQ 4.3 refuses queues that are neither durable nor exclusive
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     rabbitmq_queue_type: Literal["classic", "quorum"] = Field(
         "quorum", description="The rings' queues in RabbitMQ; `helix up` takes `classic` for a server of its own."
     )
+    task_events: bool = Field(False, description="Send Celery's events of rings and workers, which Flower shows.")
     cache_url: SecretStr = Field(
         SecretStr(""), description="Valkey or Redis for live hints: `redis://…` or `unix://…`; empty means polling."
     )

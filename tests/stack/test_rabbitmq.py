@@ -14,6 +14,7 @@ from kombu.entity import Queue
 from kombu.simple import SimpleQueue
 
 from helixnet.errors import CannotStart
+from helixnet.stack import ports
 from helixnet.stack import rabbitmq as module
 from helixnet.stack.home import Home
 from helixnet.stack.rabbitmq import MissingRabbitMQ, RabbitMQ, _version
@@ -103,8 +104,8 @@ def test_port_and_password_stay_unless_the_port_is_taken(server: RabbitMQ, monke
     assert server.url == url
 
     taken = port_of(server)
-    free = module._is_free
-    monkeypatch.setattr(module, "_is_free", lambda port: port != taken and free(port))
+    free = ports.is_free
+    monkeypatch.setattr(ports, "is_free", lambda port: port != taken and free(port))
     server.initialize()
 
     assert port_of(server) != taken

@@ -8,18 +8,24 @@ import sys
 import typer
 from pydantic import ValidationError
 
-from helixnet.cli import alive, db, doctor, parts, up, users
+from helixnet.cli import alive, db, doctor, health, objects, parts, up, users
 from helixnet.config import MissingSetting
 from helixnet.errors import CannotStart, violations
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="HelixNet.")
 app.command("up")(up.up)
+app.command("deploy")(up.deploy)
+app.command("stop")(up.stop)
+app.command("url")(up.url)
 app.command("web")(parts.web)
 app.command("worker")(parts.worker)
 app.command("beat")(parts.beat)
 app.command("doctor")(doctor.doctor)
 app.add_typer(alive.app, name="alive")
+app.command("flower")(parts.flower)
+app.command("health")(health.health)
 app.add_typer(db.app, name="db")
+app.add_typer(objects.app, name="objects")
 app.add_typer(users.app, name="users")
 
 

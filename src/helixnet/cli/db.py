@@ -53,3 +53,19 @@ def check(home: HomeOption = None) -> None:
     except CommandError as error:
         print(f"helix db check: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
+
+
+@app.command()
+def dump(home: HomeOption = None) -> None:
+    """Write a dump of the database to the standard output, for `pg_restore`."""
+    import subprocess
+
+    from helixnet.stack import attach
+    from helixnet.stack.servers import dump_command
+
+    async def run() -> int:
+        async with attach.database_url(settings_for(home)) as url:
+            return await asyncio.to_thread(subprocess.call, dump_command(url))
+
+    if asyncio.run(run()) != 0:
+        raise typer.Exit(1)

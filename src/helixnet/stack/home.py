@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -91,7 +92,11 @@ class Home:
 
     def secret_key(self) -> str:
         """The key that signs access tokens: made once, kept in a file for the user alone."""
-        file = self.path / "secret_key"
+        return self.secret("secret_key")
+
+    def secret(self, name: str) -> str:
+        """A random secret: made once, kept in a file of this name for the user alone."""
+        file = self.path / name
         if not file.exists():
             # Whole or not at all: a key that was cut short would never be made again.
             write_private(file, secrets.token_urlsafe(48).encode())
@@ -112,19 +117,36 @@ class Home:
                 time.sleep(LOOK_SECONDS)
             yield
 
-    def write_state(self, environment: dict[str, str]) -> None:
-        """Let other commands find the stack that this process runs."""
-        state = {"pid": os.getpid(), "birth": guard.birth(os.getpid()), "environment": environment}
+    def wait_until_free(self, seconds: float) -> None:
+        """Wait until nobody owns the home; raises HomeInUse after so many seconds."""
+        limit = time.monotonic() + seconds
+        with (self.run / "lock").open("a") as file:
+            while not _locked(file.fileno()):
+                if time.monotonic() >= limit:
+                    raise HomeInUse(f"HelixNet runs on {self.path} still")
+                time.sleep(LOOK_SECONDS)
+
+    def write_state(self, environment: dict[str, str], url: str) -> None:
+        """Let other commands find the stack that this process runs, and where it serves."""
+        state = {"pid": os.getpid(), "birth": guard.birth(os.getpid()), "environment": environment, "url": url}
         write_private(self.state_file, orjson.dumps(state))
 
     def read_state(self) -> dict[str, str] | None:
         """The environment of the stack that runs on this home, or None."""
+        environment: dict[str, str] | None = self._running().get("environment")
+        return environment
+
+    def url(self) -> str | None:
+        """Where the stack that runs on this home serves, or None."""
+        url: str | None = self._running().get("url")
+        return url
+
+    def _running(self) -> dict[str, Any]:
         try:
-            state = orjson.loads(self.state_file.read_bytes())
+            state: dict[str, Any] = orjson.loads(self.state_file.read_bytes())
         except FileNotFoundError:
-            return None
-        environment: dict[str, str] = state["environment"]
-        return environment if state.get("birth") == (guard.birth(state["pid"]) or "gone") else None
+            return {}
+        return state if state.get("birth") == (guard.birth(state["pid"]) or "gone") else {}
 
     def clear_state(self) -> None:
         self.state_file.unlink(missing_ok=True)

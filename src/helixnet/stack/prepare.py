@@ -1,9 +1,19 @@
-"""What a database needs before the parts start: its newest tables, and in development its first accounts."""
+"""What database and bucket need before the parts start: the newest tables, and in development the first accounts."""
+
+import asyncio
 
 from helixnet import migrations
+from helixnet.blobs import bucket
 from helixnet.config import Settings
 from helixnet.db import Database
 from helixnet.users import service as users
+
+
+async def prepare(settings: Settings) -> None:
+    """Migrations, bucket and accounts; any number of processes may do so at once, and one of them does."""
+    await asyncio.to_thread(migrate, settings.database_url.get_secret_value())
+    await bucket.make(settings)
+    await seed(settings)
 
 
 def migrate(database_url: str) -> None:

@@ -2,6 +2,9 @@
 
 import asyncio
 import http.client
+import signal
+import socket
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
@@ -10,13 +13,15 @@ import psycopg
 
 from helixnet.errors import CannotStart
 from helixnet.stack.home import Home
+from helixnet.stack.ports import HOST
 from helixnet.stack.rabbitmq import RabbitMQ
 from helixnet.stack.servers import ENVIRONMENT, Postgres, Valkey
 from helixnet.stack.supervisor import Program
 
-HOST = "127.0.0.1"
 PREFIX = "HELIX_"
 PROBE_SECONDS = 2
+# More than the web itself takes to retire.
+RETIREMENT_SECONDS = 150
 
 
 def embedded_environment(home: Home, given: Mapping[str, str]) -> dict[str, str]:
@@ -81,8 +86,26 @@ def for_service(environment: Mapping[str, str], number: int) -> dict[str, str]:
     return dict(environment) | ({"HELIX_METRICS_PORT": str(port + number)} if port else {})
 
 
-def web_program(environment: Mapping[str, str], port: int, *, reload: bool) -> Program:
-    command = [*_helix("web"), "--host", HOST, "--port", str(port), *(["--reload"] if reload else [])]
+def web_program(environment: Mapping[str, str], door: socket.socket) -> Program:
+    """A web that takes its connections from a listening socket of ours; a successor may take them from it as well."""
+    command = [*_helix("web"), "--fd", str(door.fileno())]
+    port = door.getsockname()[1]
+    return Program(
+        "web",
+        command,
+        for_service(environment, 0),
+        in_thread(lambda: web_answers(port)),
+        patience=5,
+        fds=(door.fileno(),),
+        tells_ready=True,
+        retire_signal=signal.SIGQUIT,
+        retire_patience=RETIREMENT_SECONDS,
+    )
+
+
+def reloading_web_program(environment: Mapping[str, str], port: int) -> Program:
+    """A web that starts anew when the code changes."""
+    command = [*_helix("web"), "--host", HOST, "--port", str(port), "--reload"]
     return Program("web", command, for_service(environment, 0), in_thread(lambda: web_answers(port)), patience=5)
 
 
@@ -91,7 +114,12 @@ def worker_program(environment: Mapping[str, str], processes: int, began: dateti
     url = environment["HELIX_DATABASE_URL"]
     command = [*_helix("worker"), "--concurrency", str(processes)]
     return Program(
-        "worker", command, for_service(environment, 1), in_thread(lambda: _worker_since(url, began)), patience=10
+        "worker",
+        command,
+        for_service(environment, 1),
+        in_thread(lambda: _worker_since(url, began)),
+        patience=10,
+        retire_patience=20,
     )
 
 
@@ -109,6 +137,16 @@ def web_answers(port: int) -> bool:
         return False
     finally:
         connection.close()
+
+
+async def run_anew(*words: str, environment: Mapping[str, str]) -> None:
+    """Run a command of `helix` with the code as it is now, which may be newer than ours; raises CannotStart."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "helixnet", *words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    said, _ = await process.communicate()
+    if process.returncode != 0:
+        raise CannotStart(f"helix {' '.join(words)} failed: {said.decode(errors='replace').strip()}")
 
 
 def database_clock(database_url: str) -> datetime:

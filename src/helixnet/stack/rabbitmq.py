@@ -17,17 +17,15 @@ from typing import ClassVar
 import orjson
 
 from helixnet.errors import CannotStart
+from helixnet.stack import ports
 from helixnet.stack.home import write_private
+from helixnet.stack.ports import HOST
 from helixnet.stack.servers import ENVIRONMENT
 
-HOST = "127.0.0.1"
 USER = "helix"
 NODE = "helix@localhost"
 # Quorum queues without global QoS, `consumer_timeout`, and Erlang's `dist_listen` are all there from this version on.
 OLDEST = (3, 10)
-# Below the ports that kernels give to outgoing connections: one of those would be in the way at a later start.
-PORTS = range(15_000, 30_000)
-PORT_TRIES = 200
 PROBE_SECONDS = 1
 # A client's greeting (AMQP 0-9-1, section 4.2.2), and the type of the frame that a server answers with.
 GREETING, METHOD_FRAME = b"AMQP\x00\x00\x09\x01", b"\x01"
@@ -84,8 +82,8 @@ class RabbitMQ:
         _program()
         self.folder.mkdir(mode=0o700, exist_ok=True)
         address = self._address() or {"password": secrets.token_hex(24)}
-        if not _is_free(address.get("port")):
-            address["port"] = _free_port()
+        if not ports.is_free(address.get("port")):
+            address["port"] = ports.free_port()
         write_private(self._address_file, orjson.dumps(address))
         write_private(self.folder / "rabbitmq.conf", _configuration(address).encode())
         write_private(self.folder / "enabled_plugins", b"[].\n")
@@ -171,23 +169,3 @@ def _version(program: Path) -> tuple[int, ...]:
     """The version that an installation's folder names, as (3, 10, 8); () when it names none."""
     match = re.search(r"rabbitmq_server-(\d+(?:\.\d+)*)", str(program.resolve()))
     return tuple(int(part) for part in match[1].split(".")) if match else ()
-
-
-def _is_free(port: str | int | None) -> bool:
-    if port is None:
-        return False
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, int(port)))
-        except OSError:
-            return False
-    return True
-
-
-def _free_port() -> int:
-    for _ in range(PORT_TRIES):
-        port = secrets.choice(PORTS)
-        if _is_free(port):
-            return port
-    raise CannotStart("RabbitMQ finds no free port")

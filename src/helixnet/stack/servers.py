@@ -194,6 +194,11 @@ class Valkey:
             return False
 
 
+def dump_command(database_url: str) -> list[str]:
+    """What writes a dump of a database to its standard output, in the format that `pg_restore` takes."""
+    return [str(_postgres_program("pg_dump")), "--format=custom", f"--dbname={database_url}"]
+
+
 def _runs_in(pid: int, data: Path) -> bool:
     """Whether a process is the PostgreSQL of a data folder: it works inside it."""
     try:

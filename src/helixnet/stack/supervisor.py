@@ -38,7 +38,8 @@ class Program:
 
     `ready` tells whether it serves. `stop_signal` asks it to end, and after `patience` seconds it is killed.
     `last_signal` is what it gets when this process was killed and nobody waits. Output goes to the file `output`, or
-    to ours.
+    to ours. With `fds` it shares these files of ours. One that `tells_ready` takes `--ready-fd`, and writes there once
+    it serves. When a successor has taken over, it gets `retire_signal`, and `retire_patience` seconds.
     """
 
     name: str
@@ -49,6 +50,10 @@ class Program:
     last_signal: signal.Signals = signal.SIGKILL
     patience: float = 3.0
     output: Path | None = None
+    fds: tuple[int, ...] = ()
+    tells_ready: bool = False
+    retire_signal: signal.Signals = signal.SIGTERM
+    retire_patience: float = 10.0
 
 
 @dataclass(eq=False, slots=True)
@@ -57,18 +62,20 @@ class Child:
 
     program: Program
     watch: Watch
+    generation: int = 0
     _process: asyncio.subprocess.Process | None = None
     _keeper: "asyncio.Task[None] | None" = None
     _deaths: int = 0
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _spawning: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _word: int | None = None  # where a process that tells when it is ready will do so
 
     async def start(self, timeout_seconds: float = 60) -> None:
         """Start it, and wait until it is ready; raises StartFailed."""
         await self._spawn()
         self._keeper = asyncio.create_task(self._keep())
         end = time.monotonic() + timeout_seconds
-        while self._process is None or not await self.program.ready():
+        while self._process is None or not self._has_given_word() or not await self.program.ready():
             if self._deaths >= DEATHS_BEFORE_READY:
                 raise StartFailed(f"{self.program.name} ended {self._deaths} times before it was ready{self._where()}")
             if time.monotonic() > end:
@@ -77,14 +84,21 @@ class Child:
 
     async def stop(self) -> None:
         """Ask it to end, wait for as long as its patience is, then kill it with everything it started."""
+        await self._end(self.program.stop_signal, self.program.patience)
+
+    async def retire(self) -> None:
+        """As `stop`, for one whose successor serves already: it has time to finish what it began."""
+        await self._end(self.program.retire_signal, self.program.retire_patience)
+
+    async def _end(self, number: signal.Signals, patience: float) -> None:
         self._stopping.set()
         async with self._spawning:
             process = self._process
         if process is not None:
             descendants = descendants_of(process.pid)
             with contextlib.suppress(ProcessLookupError):
-                process.send_signal(self.program.stop_signal)
-            if not await _ended(process, self.program.patience):
+                process.send_signal(number)
+            if not await _ended(process, patience):
                 logger.warning("killed: it did not end in time", program=self.program.name, pid=process.pid)
             _kill_group(process.pid)
             for descendant in descendants:
@@ -93,6 +107,7 @@ class Child:
             await _ended(process, LAST_SECONDS)
         if self._keeper is not None:
             await self._keeper
+        self._forget_word()
 
     async def _keep(self) -> None:
         pause = FIRST_PAUSE_SECONDS
@@ -101,7 +116,7 @@ class Child:
             exit_code = await process.wait()
             self._process = None
             _kill_group(process.pid)  # what it leaves behind must not work on beside its successor
-            self.watch.remove(self.program.name)
+            self.watch.remove(self._key)
             if self._stopping.is_set():
                 return
             self._deaths += 1
@@ -117,18 +132,48 @@ class Child:
         async with self._spawning:
             if self._stopping.is_set():
                 return
+            command, fds = self.program.command, self.program.fds
             with contextlib.ExitStack() as opened:
+                if self.program.tells_ready:
+                    self._forget_word()
+                    self._word, telling = os.pipe()
+                    os.set_blocking(self._word, False)
+                    opened.callback(os.close, telling)
+                    command, fds = [*command, "--ready-fd", str(telling)], (*fds, telling)
                 output = opened.enter_context(self.program.output.open("ab")) if self.program.output else None
                 self._process = await asyncio.create_subprocess_exec(
-                    *self.program.command,
+                    *command,
                     env=dict(self.program.environment),
                     cwd="/",
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT if output else None,
                     start_new_session=True,
+                    pass_fds=fds,
                 )
-            self.watch.add(self.program.name, self._process.pid, self.program.last_signal)
+            self.watch.add(self._key, self._process.pid, self.program.last_signal)
+
+    @property
+    def _key(self) -> str:
+        """A name for the watch: for a while, a program and its successor run side by side."""
+        return f"{self.program.name}-{self.generation}" if self.generation else self.program.name
+
+    def _has_given_word(self) -> bool:
+        """Whether this very process has said that it serves; one that says nothing is believed."""
+        if self._word is None:
+            return True
+        try:
+            told = os.read(self._word, 1) != b""
+        except BlockingIOError:
+            return False
+        if told:
+            self._forget_word()
+        return told
+
+    def _forget_word(self) -> None:
+        if self._word is not None:
+            os.close(self._word)
+            self._word = None
 
     def _where(self) -> str:
         return f"; see {self.program.output}" if self.program.output else ""

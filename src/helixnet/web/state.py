@@ -64,7 +64,7 @@ def _closed_by_signals(feed: Feed) -> Iterator[None]:
         yield
         return
     loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)}
 
     def told(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(feed.close)

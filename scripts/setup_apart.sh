@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make the environment of the benchmarks' peers from its lock, with the uv that the development environment has.
+# Make an environment apart from its lock, with the uv that the development environment has.
 set -euo pipefail
 
 source "$(dirname "$0")/registry.sh"
