@@ -58,14 +58,11 @@ def check(home: HomeOption = None) -> None:
 @app.command()
 def dump(home: HomeOption = None) -> None:
     """Write a dump of the database to the standard output, for `pg_restore`."""
-    import subprocess
-
-    from helixnet.stack import attach
-    from helixnet.stack.servers import dump_command
+    from helixnet.stack import attach, servers
 
     async def run() -> int:
         async with attach.database_url(settings_for(home)) as url:
-            return await asyncio.to_thread(subprocess.call, dump_command(url))
+            return await asyncio.to_thread(servers.dump, url)
 
     if asyncio.run(run()) != 0:
         raise typer.Exit(1)

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import psutil
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from helixnet.errors import CannotStart
 from helixnet.stack.accounts import server_account
@@ -194,9 +195,13 @@ class Valkey:
             return False
 
 
-def dump_command(database_url: str) -> list[str]:
-    """What writes a dump of a database to its standard output, in the format that `pg_restore` takes."""
-    return [str(_postgres_program("pg_dump")), "--format=custom", f"--dbname={database_url}"]
+def dump(database_url: str) -> int:
+    """Write a dump of a database to the standard output, in the format that `pg_restore` takes; the exit code."""
+    address = conninfo_to_dict(database_url)
+    # A process's arguments are for all to see, its environment for its user alone.
+    environment = ENVIRONMENT | {"PGPASSWORD": str(address.pop("password", ""))}
+    command = [str(_postgres_program("pg_dump")), "--format=custom", f"--dbname={make_conninfo('', **address)}"]
+    return subprocess.call(command, env=environment)  # noqa: S603 - our own words
 
 
 def _runs_in(pid: int, data: Path) -> bool:
