@@ -39,7 +39,7 @@ STACK = COMPOSE="$(COMPOSE)" ENGINE="$(ENGINE)" HELIX=$(HELIX) PYTHON_BIN=$(BIN)
   UP_ARGS="$(UP_ARGS)" DEV="$(DEV)" STORE="$(STORE)" SERVICE="$(SERVICE)" ON="$(ON)" bash scripts/stack.sh
 
 .PHONY: help setup lock up up-full demo check format test bench chaos env start stop rebuild logs deploy-code db-init seed-data \
-  show-users smoke backup pgadmin migration clean
+  show-users smoke backup compose-trial pgadmin migration clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -132,6 +132,9 @@ smoke: $(READY) ## Walk through the stack that runs: sign-in, upload, result, pa
 
 backup: $(READY) ## Write the database and all objects to backups/
 	@$(STACK) backup
+
+compose-trial: $(READY) ## Try the compose stack for real without a container engine (Debian, root, minutes; see the script)
+	@bash scripts/compose_trial/run.sh
 
 pgadmin: $(PGADMIN_VENV)/.ready ## Install pgAdmin for `helix up --full`, in an environment of its own (half a gigabyte)
 

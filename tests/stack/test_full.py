@@ -53,7 +53,7 @@ def test_the_walk_passes_through_traefik(full: Stack) -> None:
 def test_objects_are_in_s3_and_only_its_door_opens_them(full: Stack) -> None:
     state = Home(full.home).read_state()
     assert state is not None
-    ((key,),) = full.sql("SELECT key FROM artifacts WHERE key LIKE '%%result.json' LIMIT 1")
+    ((key,),) = full.sql("SELECT storage_key FROM artifacts WHERE storage_key LIKE '%%result.json' LIMIT 1")
     weed = next(child for child in psutil.Process(full.process.pid).children() if "weed" in child.name())  # type: ignore[union-attr]
     listening = {entry.laddr for entry in weed.net_connections("inet") if entry.status == psutil.CONN_LISTEN}
 

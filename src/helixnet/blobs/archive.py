@@ -3,12 +3,12 @@
 import asyncio
 import tarfile
 from collections.abc import AsyncIterator
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, Final
 
 from helixnet.blobs.store import PIECE_BYTES, BlobStore
 from helixnet.errors import NotFound
 
-FORMAT = tarfile.PAX_FORMAT  # any length of name, any size
+FORMAT: Final = tarfile.PAX_FORMAT  # any length of name, any size
 
 
 async def write(blobs: BlobStore, out: BinaryIO) -> int:
@@ -16,7 +16,7 @@ async def write(blobs: BlobStore, out: BinaryIO) -> int:
     count = 0
     for key in await blobs.keys(""):
         try:
-            size, _ = await blobs.head(key, 0)
+            size, _ = await blobs.head(key, 1)
             pieces = blobs.stream(key)
             first = await anext(pieces, b"")
         except NotFound:
