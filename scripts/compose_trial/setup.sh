@@ -8,7 +8,7 @@ PACKAGES="buildah podman runc debootstrap netavark aardvark-dns catatonit docker
 mkdir -p "$TRIAL"
 cat > "$TRIAL/containers.conf" <<CONF
 [containers]
-default_ulimits=["nofile=65536:65536","nproc=4096:4096"]
+default_ulimits=["nofile=16384:16384","nproc=4096:4096"]
 [engine]
 runtime="runc"
 cgroup_manager="cgroupfs"

@@ -75,7 +75,6 @@ def create_app(settings: Settings) -> Celery:
         task_default_delivery_mode="transient",
         task_default_queue=broker_queue(settings.queue_names[0]),
         worker_send_task_events=settings.task_events,
-        event_queue_durable=True,  # of Flower: RabbitMQ 4.3 refuses queues that are neither durable nor exclusive
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,

@@ -82,13 +82,25 @@ def test_pgadmin_signs_in_and_sees_the_tables(full: Stack) -> None:
         page = browser.get("/login").text
         token = re.search(r'"csrfToken": ?"([^"]+)"', page)
         assert token is not None, page[:2000]
-        signed = browser.post(
-            "/authenticate/login", data={"email": email, "password": password, "csrf_token": token[1]}
-        )
-        assert signed.status_code == 200
-        headers = {"X-pgA-CSRFToken": token[1]}
-        servers = browser.get("/browser/server/nodes/1/", headers=headers).json()["data"]
-        assert [server["label"] for server in servers] == ["HelixNet"]
+        credentials = {"email": email, "password": password, "csrf_token": token[1]}
+        assert browser.post("/authenticate/login", data=credentials).url.path == "/browser/"
+        script = browser.get("/browser/js/utils.js").text
+        token = re.search(r"pgAdmin\['csrf_token'\] = '([^']+)'", script)
+        assert token is not None
+        browser.headers["X-pgA-CSRFToken"] = token[1]
+
+        def node(kind: str, label: str, *parents: str) -> str:
+            """The id of a node of pgAdmin's tree."""
+            answer = browser.get(f"/browser/{kind}/nodes/1/{'/'.join(parents)}").json()
+            return next(str(node["_id"]) for node in answer["data"] or answer["result"] if node["label"] == label)
+
+        server = node("server", "HelixNet")
+        asked = browser.post(f"/browser/server/connect/1/{server}", data={"password": "any"})
+        assert asked.status_code == 200, asked.text
+        database = node("database", "helix", server, "")
+        browser.post(f"/browser/database/connect/1/{server}/{database}")
+        schema = node("schema", "public", server, database, "")
+        assert node("table", "jobs", server, database, schema, "")
 
 
 def test_new_code_comes_without_a_refused_request_or_a_lost_job(full: Stack) -> None:

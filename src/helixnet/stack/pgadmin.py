@@ -19,6 +19,7 @@ from helixnet.stack.supervisor import Program
 EMAIL = "admin@helix.net"
 # Where `make pgadmin` puts it, seen from the source tree.
 OWN_ENVIRONMENT = Path(__file__).parents[3] / ".venv-pgadmin" / "bin" / "python"
+START_SECONDS = 180.0
 WHERE = (
     "import importlib.util; found = importlib.util.find_spec('pgadmin4'); print(found.submodule_search_locations[0])"
 )
@@ -43,7 +44,9 @@ class PgAdmin:
         async def answers() -> bool:
             return await asyncio.to_thread(http_answers, self.port, "/misc/ping")
 
-        return Program("pgadmin", command, self._environment, answers, patience=4.0, output=output)
+        return Program(
+            "pgadmin", command, self._environment, answers, patience=4.0, output=output, start_seconds=START_SECONDS
+        )
 
     @property
     def _environment(self) -> Mapping[str, str]:

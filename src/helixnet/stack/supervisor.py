@@ -54,6 +54,7 @@ class Program:
     tells_ready: bool = False
     retire_signal: signal.Signals = signal.SIGTERM
     retire_patience: float = 10.0
+    start_seconds: float = 60.0
 
 
 @dataclass(eq=False, slots=True)

@@ -124,7 +124,7 @@ class _Stack:
         await self._all(
             prepare.seed(settings),
             self._add(self._web_program()),
-            self._start_worker(programs.worker_program(environment, self._options.workers, began)),
+            self._add_once_the_broker_serves(programs.worker_program(environment, self._options.workers, began)),
             self._add(programs.beat_program(environment)),
             *(self._start_tools() if self._options.full else ()),
         )
@@ -144,10 +144,11 @@ class _Stack:
 
     def _start_tools(self) -> Iterable[Coroutine[None, None, None]]:
         web_port = self._door.getsockname()[1]
-        return [self._add(tool) for tool in full.tools(self._home, self._environment, self._options, web_port)]
+        found = full.tools(self._home, self._environment, self._options, web_port)
+        return [self._add_once_the_broker_serves(program) for program in found]
 
-    async def _start_worker(self, program: Program) -> None:
-        # A worker that finds no broker waits two seconds and more before it tries again.
+    async def _add_once_the_broker_serves(self, program: Program) -> None:
+        # A worker that finds no broker waits two seconds and more before it tries again; Flower complains.
         await self._broker_serves.wait()
         await self._add(program)
 
@@ -184,7 +185,7 @@ class _Stack:
     async def _add(self, program: Program) -> None:
         child = Child(program, self._watch)
         self._children.append(child)
-        await child.start()
+        await child.start(program.start_seconds)
 
     async def _deploy(self) -> str:
         """Give web, worker and beat the code as it is now, each by a successor that serves before it leaves."""
