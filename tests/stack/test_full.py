@@ -26,9 +26,12 @@ ARGUMENTS = ("--full", *(word for name, port in PORTS.items() for word in (f"--{
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack = Stack(tmp_path_factory.mktemp("full") / "home", {"HELIX_LEASE_SECONDS": "3"}, ARGUMENTS)
-    stack.start()
-    yield stack
-    assert stack.stop() == 0, stack.log
+    try:
+        stack.start()
+        yield stack
+    finally:
+        code = stack.stop()
+    assert code == 0, stack.log
 
 
 def url(name: str) -> str:
@@ -79,6 +82,7 @@ def test_flower_shows_the_workers_to_whom_may_see_them(full: Stack) -> None:
 def test_pgadmin_signs_in_and_sees_the_tables(full: Stack) -> None:
     email, password = sign_in(full, "pgAdmin")
     with httpx2.Client(base_url=url("pgadmin"), timeout=60, follow_redirects=True) as browser:
+        wait_until(lambda: browser.get("/misc/ping").status_code == 200, "pgAdmin serves", 180)
         page = browser.get("/login").text
         token = re.search(r'"csrfToken": ?"([^"]+)"', page)
         assert token is not None, page[:2000]

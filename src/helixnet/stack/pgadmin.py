@@ -45,7 +45,14 @@ class PgAdmin:
             return await asyncio.to_thread(http_answers, self.port, "/misc/ping")
 
         return Program(
-            "pgadmin", command, self._environment, answers, patience=4.0, output=output, start_seconds=START_SECONDS
+            "pgadmin",
+            command,
+            self._environment,
+            answers,
+            patience=4.0,
+            output=output,
+            start_seconds=START_SECONDS,
+            is_awaited=False,
         )
 
     @property

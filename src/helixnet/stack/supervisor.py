@@ -40,6 +40,7 @@ class Program:
     `last_signal` is what it gets when this process was killed and nobody waits. Output goes to the file `output`, or
     to ours. With `fds` it shares these files of ours. One that `tells_ready` takes `--ready-fd`, and writes there once
     it serves. When a successor has taken over, it gets `retire_signal`, and `retire_patience` seconds.
+    The stack is ready without one that is not awaited.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Program:
     retire_signal: signal.Signals = signal.SIGTERM
     retire_patience: float = 10.0
     start_seconds: float = 60.0
+    is_awaited: bool = True
 
 
 @dataclass(eq=False, slots=True)

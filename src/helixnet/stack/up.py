@@ -51,6 +51,7 @@ class _Stack:
         # refused.
         self._door = door
         self._children: list[Child] = []
+        self._coming: list[asyncio.Task[None]] = []
         self._environment: dict[str, str] = {}
         self._ending = asyncio.Event()
         self._broker_serves = asyncio.Event()
@@ -185,7 +186,18 @@ class _Stack:
     async def _add(self, program: Program) -> None:
         child = Child(program, self._watch)
         self._children.append(child)
-        await child.start(program.start_seconds)
+        if program.is_awaited:
+            await child.start(program.start_seconds)
+        else:
+            self._coming.append(asyncio.create_task(self._start_unawaited(child)))
+
+    async def _start_unawaited(self, child: Child) -> None:
+        try:
+            await child.start(child.program.start_seconds)
+            logger.info(f"{child.program.name} serves")
+        except CannotStart as error:
+            logger.warning(f"it goes on without {child.program.name}", error=str(error))
+            await child.stop()
 
     async def _deploy(self) -> str:
         """Give web, worker and beat the code as it is now, each by a successor that serves before it leaves."""
@@ -218,6 +230,9 @@ class _Stack:
 
     async def _stop(self) -> None:
         self._door.close()
+        for task in self._coming:
+            task.cancel()
+        await asyncio.gather(*self._coming, return_exceptions=True)
         for names in (PARTS, SERVERS):
             await asyncio.gather(*(child.stop() for child in self._children if child.program.name in names))
         self._home.clear_state()
