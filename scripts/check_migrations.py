@@ -4,6 +4,7 @@ No step may endanger the release before, which is at work meanwhile, and the mod
 With `--write MESSAGE`, write the migration that is missing instead.
 """
 
+import itertools
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 import migration_rules
+import psycopg
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
@@ -67,10 +69,14 @@ def step(database_url: str, script: Script, *, judge_all: bool = False) -> list[
     engine = create_engine(make_url(database_url).set(drivername="postgresql+psycopg"))
     tables = inspect(engine).get_table_names()
     engine.dispose()
-    statements: list[str] = []
+    transactions: list[list[str]] = [[]]
 
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        statements.append(statement)
+    def note(_connection: object, cursor: psycopg.Cursor[object], statement: str, *_rest: object) -> None:
+        # What steps out of its transaction is one by itself.
+        if cursor.connection.autocommit:
+            transactions.extend(([statement], []))
+        else:
+            transactions[-1].append(statement)
 
     event.listen(Engine, "before_cursor_execute", note)
     try:
@@ -81,7 +87,9 @@ def step(database_url: str, script: Script, *, judge_all: bool = False) -> list[
         return []
     contracts = getattr(script.module, "contracts", ())
     # Alembic's own table is nobody else's.
-    found = migration_rules.dangers(statements, set(tables) - {"alembic_version"}, contracts)
+    others = set(tables) - {"alembic_version"}
+    found = migration_rules.dangers(itertools.chain(*transactions), others, contracts)
+    found += [danger for one in transactions for danger in migration_rules.entangled(one, others)]
     return [f"{Path(script.path).name}: {danger}" for danger in found]
 
 

@@ -75,6 +75,12 @@ RULES = tuple(
         ),
     )
 )
+# What takes a lock that others can't share.
+LOCKS = re.compile(
+    rf"^(?:ALTER TABLE (?:IF EXISTS )?(?:ONLY )?|DROP TABLE (?:IF EXISTS )?|"
+    rf"CREATE (?:UNIQUE )?INDEX (?!CONCURRENTLY)(?:IF NOT EXISTS )?\S+ ON (?:ONLY )?|LOCK (?:TABLE )?){NAME}",
+    re.IGNORECASE,
+)
 DROP_INDEX = re.compile(r"^DROP INDEX (?!CONCURRENTLY)", re.IGNORECASE)
 
 
@@ -96,6 +102,20 @@ def dangers(statements: Iterable[str], tables: Iterable[str], contracts: Iterabl
             if match and match["table"] in existing:
                 found.append(f"{statement}\n    {harm}: {instead}")
     return found
+
+
+def entangled(transaction: Iterable[str], tables: Iterable[str]) -> list[str]:
+    """What is dangerous in the statements of one transaction together: locks on more than one table that was there.
+
+    Whoever holds the first while it waits for the second can be in a deadlock with the release before, which takes them
+    in an order of its own, and PostgreSQL ends either of the two.
+    """
+    existing = set(tables)
+    locked = {match["table"] for statement in map(_plain, transaction) if (match := LOCKS.search(statement))} & existing
+    if len(locked) < 2:
+        return []
+    harm = "it can be in a deadlock with the release before: change one table in a migration"
+    return [f"one transaction locks {', '.join(sorted(locked))}\n    {harm}"]
 
 
 def _plain(statement: str) -> str:

@@ -93,6 +93,16 @@ def test_the_last_step_has_to_be_declared() -> None:
     assert "params" in danger
 
 
+def test_one_transaction_locks_one_table() -> None:
+    both = ["ALTER TABLE queues ADD COLUMN a TEXT", "ALTER TABLE jobs ADD COLUMN a TEXT"]
+
+    (danger,) = RULES.entangled(both, ["jobs", "queues"])
+
+    assert "locks jobs, queues" in danger
+    assert RULES.entangled(both, ["jobs"]) == []
+    assert RULES.entangled(both[:1] * 2, ["jobs", "queues"]) == []
+
+
 def test_the_statements_are_those_that_a_migration_really_makes(postgres: Postgres) -> None:
     check = script("check_migrations")
     name = f"r_{uuids.uuid7().hex}"
@@ -106,5 +116,6 @@ def test_the_statements_are_those_that_a_migration_really_makes(postgres: Postgr
     # The second is from before the first release, and shows what the rules are for.
     assert found["0001"] == []
     assert any("CREATE INDEX jobs_line_idx" in danger for danger in found["0002"])
+    assert not any("deadlock" in danger for danger in found["0002"])
     assert any("UPDATE jobs SET due" in danger for danger in found["0002"])
     assert [danger for revision, dangers in found.items() if revision > "0002" for danger in dangers] == []

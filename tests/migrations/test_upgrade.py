@@ -19,6 +19,8 @@ from tests.migrations.earlier import EarlierWorker, submit
 from tests.stack.conftest import clean_environment, helix
 
 FIRST = "0001"
+# Of a test, on a machine that has much else to do.
+PATIENCE_SECONDS = 120
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -58,7 +60,7 @@ def test_jobs_of_before_are_worked_off_through_an_upgrade(first: str, other: Con
         jobs += [submit(connection, delay_seconds=4) for _ in range(50)]
     earlier = EarlierWorker(first)
     earlier.start()
-    wait_until(lambda: len(earlier.finished) > 20, "the worker of before works")
+    wait_until(lambda: len(earlier.finished) > 20, "the worker of before works", PATIENCE_SECONDS)
 
     # Somebody reads the jobs in a long transaction, so the migrations have to come again; and two start them at once.
     other.execute("SELECT count(*) FROM jobs").fetchall()
@@ -67,19 +69,21 @@ def test_jobs_of_before_are_worked_off_through_an_upgrade(first: str, other: Con
         subprocess.Popen(command, env=clean_environment(HELIX_DATABASE_URL=first), stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    wait_until(lambda: waits_for_a_lock(first), "a migration waits")
-    wait_until(lambda: not waits_for_a_lock(first), "it gives up waiting")
+    wait_until(lambda: waits_for_a_lock(first), "a migration waits", PATIENCE_SECONDS)
+    wait_until(lambda: not waits_for_a_lock(first), "it gives up waiting", PATIENCE_SECONDS)
     during = len(earlier.finished)
-    wait_until(lambda: len(earlier.finished) > during + 20, "the others go on meanwhile")
+    wait_until(lambda: len(earlier.finished) > during + 20, "the others go on meanwhile", PATIENCE_SECONDS)
     other.rollback()
-    said = [upgrade.communicate(timeout=60)[1] for upgrade in upgrades]
+    said = [upgrade.communicate(timeout=PATIENCE_SECONDS)[1] for upgrade in upgrades]
 
     assert [upgrade.returncode for upgrade in upgrades] == [0, 0], said
     assert "a migration waits for a lock" in "".join(said)
     assert migrations.standing(first).current == migrations.standing(first).newest
     migrations.check(first)
     after = len(earlier.finished)
-    wait_until(lambda: len(earlier.finished) > after + 20, "the worker of before works on the new tables")
+    wait_until(
+        lambda: len(earlier.finished) > after + 20, "the worker of before works on the new tables", PATIENCE_SECONDS
+    )
     earlier.ending.set()
     earlier.join(10)
     assert earlier.problems == []
@@ -91,7 +95,9 @@ def test_jobs_of_before_are_worked_off_through_an_upgrade(first: str, other: Con
     stack.start()
     try:
         wait_until(
-            lambda: ask(first, "SELECT count(*) FROM jobs WHERE status <> 'COMPLETED'") == [(0,)], "all jobs are done"
+            lambda: ask(first, "SELECT count(*) FROM jobs WHERE status <> 'COMPLETED'") == [(0,)],
+            "all jobs are done",
+            PATIENCE_SECONDS,
         )
     finally:
         assert stack.stop() == 0, stack.log

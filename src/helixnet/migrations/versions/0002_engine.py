@@ -12,6 +12,12 @@ LINE = ["queue", "priority", "owner_id", "available_at", "id"]
 
 
 def upgrade() -> None:
+    # Each table by itself: a lock that is held while another is waited for makes deadlocks with whoever is at work.
+    with op.get_context().autocommit_block():
+        op.add_column("queues", sa.Column("running_limit", sa.Integer(), nullable=True), if_not_exists=True)
+        op.add_column("queues", sa.Column("owner_running_limit", sa.Integer(), nullable=True), if_not_exists=True)
+        pace = sa.Column("pace", sa.JSON(), server_default="{}", nullable=False)
+        op.add_column("workers", pace, if_not_exists=True)
     op.create_table(
         "batches",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -21,9 +27,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("batches_pkey")),
     )
     op.create_index(op.f("batches_owner_id_id_idx"), "batches", ["owner_id", "id"])
-    op.add_column("queues", sa.Column("running_limit", sa.Integer(), nullable=True))
-    op.add_column("queues", sa.Column("owner_running_limit", sa.Integer(), nullable=True))
-    op.add_column("workers", sa.Column("pace", sa.JSON(), server_default="{}", nullable=False))
     op.add_column("jobs", sa.Column("batch_id", sa.Uuid(), nullable=True))
     op.add_column("jobs", sa.Column("due", sa.Boolean(), server_default="true", nullable=False))
     op.add_column("jobs", sa.Column("fingerprint", sa.Text(), nullable=True))
