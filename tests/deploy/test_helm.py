@@ -137,6 +137,8 @@ def test_the_processes_get_settings_that_they_can_read() -> None:
     assert settings.max_upload_bytes == 10737418240
     assert settings.lease_seconds == 20.5
     assert settings.profile == "production"
+    # Prometheus comes from another pod.
+    assert (worker["HELIX_METRICS_PORT"]["value"], worker["HELIX_METRICS_HOST"]["value"]) == ("9464", "0.0.0.0")
     big = variables(dict(pods(manifests))["acme-helixnet-worker-big"])
     assert big["HELIX_WORKER_MAX_MEMORY_BYTES"]["value"] == "12884901888"
     assert big["HELIX_QUEUES"]["value"] == "heavy"

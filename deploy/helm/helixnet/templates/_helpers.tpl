@@ -96,6 +96,8 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- if .Values.metrics.enabled }}
 - name: HELIX_METRICS_PORT
   value: {{ .Values.metrics.port | quote }}
+- name: HELIX_METRICS_HOST
+  value: 0.0.0.0
 {{- end }}
 {{- end -}}
 
