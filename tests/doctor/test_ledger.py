@@ -8,12 +8,13 @@ from uuid import UUID
 import psycopg
 import pytest
 import uuid_utils.compat as uuids
+from sqlalchemy import text
 
 from helixnet.artifacts import service as artifacts
 from helixnet.blobs import BlobStore
 from helixnet.config import Settings
 from helixnet.db import Database
-from helixnet.doctor import Level, Options, examine
+from helixnet.doctor import Level, Options, examine, store
 from helixnet.jobs.store import leases
 from tests.doctor.conftest import troubles
 from tests.jobs.conftest import Ledger
@@ -198,6 +199,28 @@ async def test_objects_that_nothing_knows_of(make_settings: MakeSettings, databa
     assert troubles(report) == {"storage.orphans": Level.WARNING}
     (finding,) = report.of("storage.orphans")
     assert finding.facts["keys"] == [orphan]
+
+
+async def test_looking_for_orphans_walks_no_table(database: Database, connection: Connection) -> None:
+    await connection.execute("""
+        INSERT INTO artifacts (id, owner_id, storage_key, filename, media_type, size, sha256)
+        SELECT gen_random_uuid(), gen_random_uuid(), 'jobs/a/' || number || '/input/x', 'x', 'x', 1, 'x'
+        FROM generate_series(1, 30000) AS number
+    """)
+    await connection.execute(
+        "INSERT INTO doomed_prefixes SELECT 'jobs/b/' || number || '/', now() FROM generate_series(1, 30000) AS number"
+    )
+    await connection.execute("ANALYZE artifacts, doomed_prefixes")
+    keys = [f"jobs/{letter}/{number}/input/x" for letter in "abc" for number in range(1, 11)]
+    async with database.transaction() as session:
+        unknown = await store.unknown_keys(session, keys)
+        plan = await session.scalar(
+            text(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT json) {store.UNKNOWN_KEYS.text}"), {"keys": keys}
+        )
+
+    assert unknown == sorted(f"jobs/c/{number}/input/x" for number in range(1, 11))
+    # Both tables together have more than 800 pages.
+    assert plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"] < 300
 
 
 async def test_samples_are_bounded_and_thoroughness_is_not(

@@ -149,9 +149,9 @@ class BlobStore:
 
         return await asyncio.gather(*map(size, keys))
 
-    async def pages(self, after: str | None = None) -> AsyncIterator[list[str]]:
-        """All keys in their order, a thousand at a time, behind one that need not exist."""
-        async for page in obstore.list(self._store, offset=after, chunk_size=1000):
+    async def pages(self, prefix: str, after: str | None = None) -> AsyncIterator[list[str]]:
+        """The keys under a prefix, a thousand at a time; `after`: only those behind a key, which need not exist."""
+        async for page in obstore.list(self._store, prefix, offset=after, chunk_size=1000):
             yield [meta["path"] for meta in page]
 
     async def signed_link(self, key: str, lifetime: timedelta) -> str | None:

@@ -11,6 +11,7 @@ from helixnet.config import Settings
 from helixnet.db import Database
 from helixnet.doctor import broker, cache, configuration, database, entrance, ledger, storage
 from helixnet.doctor.findings import Finding, Report, error, note, ok, said, words
+from helixnet.jobs.store.queues import Standing
 from helixnet.processors import registry
 
 # A wire that has said nothing after this long is taken for broken.
@@ -88,7 +89,7 @@ class _Examination:
         about, standings = ledgers or ([], None)
         return [*found, *about, *await self._broker(standings)], True
 
-    async def _broker(self, standings: "list[ledger.Standing] | None") -> list[Finding]:
+    async def _broker(self, standings: list[Standing] | None) -> list[Finding]:
         if not self._settings.broker_url.get_secret_value():
             return []
         found: list[Finding] = []
@@ -142,7 +143,8 @@ class _Examination:
                 return await awaited
         except TimeoutError:
             advice = "See whether the server hangs, or a firewall drops packets on the way."
-            found.append(error(check, f"No answer within {seconds:g} s.", advice))
+            limit = "" if seconds is None else f" within {seconds:g} s"
+            found.append(error(check, f"No answer{limit}.", advice))
         except Exception as problem:  # noqa: BLE001 - it is reported, and the rest is looked at
             message = f"It could not be looked at: {said(problem, self._settings)}"
             found.append(error(check, message, "Mend what else is said here, and ask again."))

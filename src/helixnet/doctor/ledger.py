@@ -10,8 +10,6 @@ from helixnet.doctor.findings import Finding, error, note, ok, plain, warning, w
 from helixnet.jobs.store import progress, queues
 from helixnet.jobs.store.queues import CAP, Standing
 
-__all__ = ["Standing", "examine", "reconcile"]
-
 # Housekeeping comes round every second or so; what is left after this long is not being looked after.
 PATIENCE = timedelta(seconds=60)
 PURGE_PATIENCE = timedelta(minutes=15)

@@ -132,13 +132,11 @@ async def orphan_objects(database: Database, blobs: BlobStore, settings: Setting
     after = None if sample is None else f"{OURS}{uuid.uuid4()}"
     try:
         for start in dict.fromkeys((after, None)):
-            async for page in blobs.pages(start):
-                ours = [key for key in page if key.startswith(OURS)]
-                ours = ours if sample is None else ours[: sample - looked]
-                looked += len(ours)
-                if ours:
-                    async with database.transaction() as session:
-                        orphans += await store.unknown_keys(session, ours)
+            async for page in blobs.pages(OURS, start):
+                keys = page if sample is None else page[: sample - looked]
+                looked += len(keys)
+                async with database.transaction() as session:
+                    orphans += await store.unknown_keys(session, keys)
                 ended = sample is not None and looked >= sample
                 if ended:
                     break

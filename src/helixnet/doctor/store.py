@@ -95,9 +95,10 @@ UNKNOWN_KEYS = text("""
     WHERE NOT EXISTS (SELECT 1 FROM artifacts WHERE storage_key = key)
       AND NOT EXISTS (
           SELECT 1
-          FROM generate_series(1, length(key)) AS place
-          JOIN doomed_prefixes ON prefix = left(key, place)
-          WHERE substr(key, place, 1) = '/'
+          FROM doomed_prefixes
+          WHERE prefix = ANY(ARRAY(
+              SELECT left(key, place) FROM generate_series(1, length(key)) AS place WHERE substr(key, place, 1) = '/'
+          ))
       )
     ORDER BY key
 """)
