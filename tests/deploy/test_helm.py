@@ -219,6 +219,23 @@ def test_everything_is_denied_that_is_not_allowed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ("smallest", "port-forward service/acme-helixnet-web 8000:80"),
+        ("largest", "https://helix.example/"),
+        ("bare", "every pod of the cluster can reach the web"),
+    ],
+)
+def test_the_notes_say_where_it_is_and_what_is_missing(values: str, said: str) -> None:
+    done = helm("install", "acme", CHART, "--dry-run=client", "--values", VALUES / f"{values}.yaml")
+
+    assert done.returncode == 0, done.stderr
+    notes = done.stdout.partition("NOTES:")[2]
+    assert said in notes
+    assert "helm --namespace default test acme" in notes
+
+
+@pytest.mark.parametrize(
     ("endpoint", "port"),
     [("", 443), ("https://s3.example", 443), ("http://s3.example", 80), ("http://s3.example:9000/", 9000)],
 )
