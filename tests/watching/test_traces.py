@@ -1,16 +1,23 @@
 """One job's trace on a real stack: from the request through ring, claim, processor and storage to its end."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
+import httpx2
 import pytest
+from opentelemetry.trace import SpanContext, TraceFlags, get_current_span
 
+from helixnet import tracing
 from tests.conftest import Stack, wait_until
 from tests.watching.collector import Collector, Span, collecting
+from tests.watching.conftest import Watched
 
 pytestmark = pytest.mark.xdist_group("watching")
 
@@ -106,6 +113,9 @@ def test_the_trace_is_on_the_job_s_page_and_in_its_log_lines(traced: Stack) -> N
         told = [json.loads(line) for line in traced.log.splitlines() if line.startswith("{")]
         return [line for line in told if line.get("trace_id") == trace]
 
+    with httpx2.Client(base_url=traced.url) as browser:
+        browser.post("/login", data={"email": "demo@helix.net", "password": "demo"})
+        assert f'id="trace-id">{trace}<' in browser.get(f"/jobs/{job_id}").text
     wait_until(lambda: any("completed and final status saved" in str(line["event"]) for line in lines()), "it is told")
     words = [str(line["event"]) for line in lines()]
     assert any("status updated to IN_PROGRESS" in line for line in words)
@@ -158,8 +168,59 @@ def test_a_failed_attempt_is_marked_and_the_next_one_is_in_the_same_trace(traced
     assert {span.attributes["helix.outcome"] for span in attempts} == {"FAILED"}
 
 
-def test_no_job_has_a_trace_where_none_is_exported(stack: Stack) -> None:
+def test_no_job_has_a_trace_where_none_is_exported(watched: Watched) -> None:
+    stack = watched.stack
     job_id = upload(stack)
 
     assert trace_of(stack, job_id) is None
     assert stack.sql("SELECT trace FROM jobs WHERE id = %s", job_id) == [(None,)]
+    with httpx2.Client(base_url=stack.url) as browser:
+        browser.post("/login", data={"email": "demo@helix.net", "password": "demo"})
+        page = browser.get(f"/jobs/{job_id}").text
+    assert str(job_id) in page
+    assert "trace-id" not in page
+
+
+def test_what_asks_for_an_exporter_that_is_not_there_is_told_in_a_line() -> None:
+    environment = {"OTEL_TRACES_EXPORTER": "nowhere", "PATH": os.environ["PATH"]}
+    code = "from helixnet import tracing; tracing.configure('web')"
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+
+    assert run.returncode != 0
+    assert "CannotStart: OTEL_TRACES_EXPORTER: there is no exporter called 'nowhere' here" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "wanted"),
+    [
+        ({}, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x"}, True),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://x"}, True),
+        ({"OTEL_TRACES_EXPORTER": "console"}, True),
+        ({"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://x"}, False),
+        ({"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://x"}, False),
+    ],
+)
+def test_the_variables_of_opentelemetry_turn_it_on(
+    environment: dict[str, str], wanted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    assert tracing.wanted() is wanted
+
+
+def test_what_a_job_keeps_is_small_and_read_back_whole() -> None:
+    span = SpanContext(
+        0x4BF92F3577B34DA6A3CE929D0E0E4736, 0x00F067AA0BA902B7, is_remote=False, trace_flags=TraceFlags(1)
+    )
+    kept = tracing.kept(span)
+    assert kept is not None
+    found = get_current_span(tracing.under(kept)).get_span_context()
+
+    assert len(kept) == 25
+    assert tracing.trace_id(kept) == "4bf92f3577b34da6a3ce929d0e0e4736"
+    assert (found.trace_id, found.span_id, found.trace_flags) == (span.trace_id, span.span_id, span.trace_flags)
+    assert tracing.kept(SpanContext(0, 0, is_remote=False)) is None
