@@ -7,12 +7,14 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from helixnet.metrics import exporter, kinds, text, values
 from helixnet.metrics.kinds import Counter, Gauge, Histogram, Metric
 from helixnet.metrics.reading import Totals
+from tests.conftest import wait_until
 
 FORK = multiprocessing.get_context("fork")
 
@@ -164,3 +166,22 @@ def _hold(lock: Path, told: Connection) -> None:
         fcntl.lockf(opened, fcntl.LOCK_EX)
         told.send("held")
         told.recv()
+
+
+def test_what_the_dead_leave_is_taken_over_though_nobody_asks(
+    fresh: values.Values, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporter, "TIDY_EVERY_SECONDS", 0.1)
+    jobs = Counter("t_jobs_total", "Jobs.")
+    child = Child(tmp_path, jobs.add)
+    child.count(7)
+    server = exporter.Exporter(tmp_path, "127.0.0.1", 0)
+    try:
+        assert len(list(tmp_path.iterdir())) == 2
+        child.kill()
+        wait_until(lambda: list(tmp_path.iterdir()) == [], "its files are gone")
+
+        answer = httpx2.get(f"http://127.0.0.1:{server.port}/metrics")
+        assert "t_jobs_total 7\n" in answer.text
+    finally:
+        server.close()

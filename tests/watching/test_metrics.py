@@ -10,6 +10,7 @@ from uuid import UUID
 import httpx2
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from helixnet.metrics.kinds import Metric
 from helixnet.stack.home import Home
@@ -134,3 +135,18 @@ def test_every_metric_is_documented_and_every_documented_one_is_there(watched: W
 
     assert documented == Metric.all.keys() | OF_PROCESSES
     assert exported == documented
+
+
+def test_the_values_of_labels_are_documented(watched: Watched) -> None:
+    text = (ROOT / "docs" / "reference" / "metrics.md").read_text()
+    told = {
+        value
+        for service in (WEB, WORKER, BEAT)
+        for family in text_string_to_metric_families(watched.text(service))
+        for sample in family.samples
+        for label, value in sample.labels.items()
+        if label not in {"queue", "processor", "route", "code", "version", "le"}
+    }
+
+    assert len(told) > 20
+    assert [value for value in told if f"`{value}`" not in text] == []

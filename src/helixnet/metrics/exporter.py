@@ -9,6 +9,7 @@ import shutil
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +25,8 @@ from helixnet.metrics.values import FOLDER_VARIABLE, VALUES
 
 PREFIX = "helix-metrics-"
 PATIENCE_SECONDS = 5
+# Worker processes come and go whether or not somebody scrapes; what the dead ones leave must not heap up.
+TIDY_EVERY_SECONDS = 60
 
 _ends: list[Callable[[], None]] = []
 
@@ -34,6 +37,7 @@ class Exporter:
     def __init__(self, folder: Path, host: str, port: int) -> None:
         self._totals = Totals(folder)
         self._reading = threading.Lock()
+        self._tidy_due = time.monotonic() + TIDY_EVERY_SECONDS
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._server = _server(family, (host, port), self)
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
@@ -48,6 +52,13 @@ class Exporter:
         with self._reading:
             series, pids = self._totals.read()
         return text.expose(series) + "".join(_processes(pids))
+
+    def tidy(self) -> None:
+        """Now and then, take over from processes that have ended, as if somebody had asked."""
+        if time.monotonic() >= self._tidy_due:
+            self._tidy_due = time.monotonic() + TIDY_EVERY_SECONDS
+            with self._reading:
+                self._totals.read()
 
     def forget(self) -> None:
         """In a forked child: let go of the address, which is the parent's."""
@@ -146,6 +157,10 @@ def _processes(pids: Iterable[int]) -> list[str]:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     exporter: Exporter
+
+    def service_actions(self) -> None:
+        with contextlib.suppress(OSError):
+            self.exporter.tidy()
 
     def handle_error(self, *_request: object) -> None:
         """A scraper that hung up is nobody's trouble."""

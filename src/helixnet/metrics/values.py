@@ -5,9 +5,9 @@ Each process of a service has two files in one folder: `numbers`, mapped into me
 process that is killed leaves what it counted. The lock on `series` says that the process lives.
 """
 
-import contextlib
 import fcntl
 import json
+import logging
 import mmap
 import os
 import threading
@@ -81,5 +81,7 @@ def join_after_fork() -> None:
 def _join(*, anew: bool) -> None:
     folder = os.environ.get(FOLDER_VARIABLE)
     if folder:
-        with contextlib.suppress(OSError):  # without its metrics a process still does its work
+        try:
             VALUES.share(Path(folder), anew=anew)
+        except OSError as error:
+            logging.getLogger("helix.metrics").warning("what this process counts is not served: %s", error)
