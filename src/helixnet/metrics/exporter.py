@@ -80,8 +80,9 @@ def serve(settings: Settings) -> Exporter | None:
         return None
     _sweep()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    lock = os.open(folder / "lock.new", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.lockf(lock, fcntl.LOCK_EX)
+    (folder / "lock.new").rename(folder / "lock")  # only now `_sweep` of another service sees it, locked
     _ends.append(partial(_end, folder, os.getpid()))
     exporter = Exporter(folder, settings.metrics_host, settings.metrics_port)
     os.environ[FOLDER_VARIABLE] = str(folder)
