@@ -4,6 +4,7 @@ Nothing is taken away but what these two can't do: Grafana (no package of it is 
 need cgroups that a container may not make), and intervals of health checks before the first success.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,8 @@ def main(out: Path) -> None:
     derived["services"] = {name: old(service) for name, service in services.items()}
     derived["networks"] = {name: network or {} for name, network in derived["networks"].items()}
     derived["volumes"] = {name: volume or {} for name, volume in derived["volumes"].items() if name not in NOT_HERE}
-    yaml.default_flow_style = False
-    with out.open("w") as opened:
-        yaml.dump(derived, opened)
+    # JSON is YAML, and reads the same in all its versions: `off` is a word in one and no in another.
+    out.write_text(json.dumps(derived, indent=2))
 
 
 def old(service: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,8 @@ if [ -n "$missing" ]; then
   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends $missing > /dev/null
 fi
 : > "$REPORT"
-bash scripts/compose_trial/images.sh 2>&1 | tee -a "$TRIAL/images.log" | grep -E "image was built|helixnet" | tee -a "$REPORT"
+# BUILT=1: with the images of the last time.
+[ -n "${BUILT:-}" ] || bash scripts/compose_trial/images.sh 2>&1 | tee -a "$TRIAL/images.log" | grep -E "image was built|helixnet" | tee -a "$REPORT"
 $PYTHON scripts/compose_trial/derive.py "$COMPOSE_YML"
 
 podman system service --time=0 "$DOCKER_HOST" > "$TRIAL/podman.log" 2>&1 &

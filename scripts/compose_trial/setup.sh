@@ -3,7 +3,7 @@ TRIAL=${TRIAL:-/tmp/helix-trial}
 BASE=docker.io/library/python:3.11-slim-bookworm
 SUITE=bookworm
 IMAGE=docker.io/library/helixnet:1.3.0
-PACKAGES="buildah podman runc debootstrap netavark aardvark-dns catatonit docker-compose fuse-overlayfs"
+PACKAGES="buildah podman runc debootstrap netavark aardvark-dns catatonit docker-compose iptables"
 
 mkdir -p "$TRIAL"
 cat > "$TRIAL/containers.conf" <<CONF
