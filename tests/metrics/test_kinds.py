@@ -185,3 +185,21 @@ def test_what_the_dead_leave_is_taken_over_though_nobody_asks(
         assert "t_jobs_total 7\n" in answer.text
     finally:
         server.close()
+
+
+def test_an_address_that_is_taken_is_taken_over_once_it_is_free(
+    fresh: values.Values, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporter, "AGAIN_SECONDS", 0.05)
+    (tmp_path / "before").mkdir()
+    (tmp_path / "after").mkdir()
+    predecessor = exporter.Exporter(tmp_path / "before", "127.0.0.1", 0)
+    port = predecessor.port
+    successor = exporter.Exporter(tmp_path / "after", "127.0.0.1", port)
+    try:
+        assert successor.port == 0
+        predecessor.close()
+        wait_until(lambda: successor.port == port, "the successor has the address")
+        assert httpx2.get(f"http://127.0.0.1:{port}/metrics").status_code == 200
+    finally:
+        successor.close()

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -27,25 +28,51 @@ PREFIX = "helix-metrics-"
 PATIENCE_SECONDS = 5
 # Worker processes come and go whether or not somebody scrapes; what the dead ones leave must not heap up.
 TIDY_EVERY_SECONDS = 60
+AGAIN_SECONDS = 2
+
+logger = logging.getLogger("helix.metrics")
 
 _ends: list[Callable[[], None]] = []
 
 
 class Exporter:
-    """Serves `GET /metrics` of the processes whose numbers are in `folder`. Raises OSError when it can't listen."""
+    """Serves `GET /metrics` of the processes whose numbers are in `folder`.
+
+    While the address is taken, as by a predecessor that still answers its last requests, it is tried again and again.
+    Raises OSError when there is no such address.
+    """
 
     def __init__(self, folder: Path, host: str, port: int) -> None:
         self._totals = Totals(folder)
         self._reading = threading.Lock()
         self._tidy_due = time.monotonic() + TIDY_EVERY_SECONDS
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._server = _server(family, (host, port), self)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+        self._address = host, port
+        self._ending = threading.Event()
+        self._server = self._open()
+        if self._server is None:
+            logger.warning("metrics: %s port %s is taken, and tried again until it is free", host, port)
+        self._thread = threading.Thread(target=self._serve, name="metrics", daemon=True)
         self._thread.start()
+
+    def _open(self) -> "_Server | None":
+        try:
+            return _server(socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET, self._address, self)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return None
+
+    def _serve(self) -> None:
+        while self._server is None:
+            if self._ending.wait(AGAIN_SECONDS):
+                return
+            self._server = self._open()
+        self._server.serve_forever()
 
     @property
     def port(self) -> int:
-        return int(self._server.server_address[1])
+        """The port that it listens on; 0 while the address is taken."""
+        return 0 if self._server is None else int(self._server.server_address[1])
 
     def text(self) -> str:
         """Everything as Prometheus reads it."""
@@ -62,11 +89,14 @@ class Exporter:
 
     def forget(self) -> None:
         """In a forked child: let go of the address, which is the parent's."""
-        self._server.socket.close()
+        if self._server is not None:
+            self._server.socket.close()
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._ending.set()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
         self._thread.join()
 
 
@@ -92,12 +122,12 @@ def serve(settings: Settings) -> Exporter | None:
 
 
 def serve_or_say(settings: Settings) -> Exporter | None:
-    """As `serve`; a service whose address for them is taken says so, and works on without."""
+    """As `serve`; a service that can't have the address says so, and works on without."""
     try:
         return serve(settings)
     except OSError as error:
         address = f"{settings.metrics_host} port {settings.metrics_port}"
-        logging.getLogger("helix.metrics").warning("metrics are not served on %s: %s", address, error)
+        logger.warning("metrics are not served on %s: %s", address, error)
         return None
 
 
