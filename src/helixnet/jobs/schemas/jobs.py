@@ -1,28 +1,25 @@
-"""What jobs look like on the wire, for the API and the client alike."""
+"""Jobs on the wire: submitted, accepted, shown, and why they wait."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    model_validator,
-)
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, JsonValue
 
 from helixnet.jobs.states import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY, Status
 
 JOB_ID = "01990000-0000-7000-8000-0000000000aa"
+
+
 OWNER_ID = "01990000-0000-7000-8000-000000000001"
+
+
 PAYLOAD: dict[str, JsonValue] = {
     "content_key": f"jobs/{OWNER_ID}/{JOB_ID}/inputs/content_key/content_file.txt",
     "context_key": f"jobs/{OWNER_ID}/{JOB_ID}/inputs/context_key/context_file.txt",
 }
+
+
 SUMMARY: dict[str, JsonValue] = {
     "job_id": JOB_ID,
     "owner_id": OWNER_ID,
@@ -43,17 +40,10 @@ SUMMARY: dict[str, JsonValue] = {
     "finished_at": "2026-11-23T09:00:00.4Z",
     "cancel_requested_at": None,
 }
+
+
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
-BATCH_ID = "01990000-0000-7000-8000-0000000000bb"
-BATCH: dict[str, JsonValue] = {
-    "batch_id": BATCH_ID,
-    "owner_id": OWNER_ID,
-    "size": 1000,
-    "created_at": "2026-11-23T09:00:00Z",
-    "counts": {"PENDING": 700, "IN_PROGRESS": 50, "COMPLETED": 249, "FAILED": 1, "CANCELLED": 0},
-    "finished": False,
-}
 
 Priority = Annotated[
     int,
@@ -198,58 +188,6 @@ class Waiting(BaseModel):
     estimated_from: str | None = Field(description="How that was worked out, in words.")
 
 
-class QueueView(BaseModel):
-    """A queue and how it stands."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "name": "default",
-                "paused": False,
-                "running_limit": None,
-                "owner_running_limit": 2,
-                "waiting": 12,
-                "waiting_is_capped": False,
-                "running": 4,
-                "workers": 2,
-                "oldest_waiting_seconds": 0.8,
-            }
-        }
-    )
-
-    name: str
-    paused: bool
-    running_limit: int | None = Field(description="How many of its jobs may run at once.")
-    owner_running_limit: int | None = Field(description="How many jobs of each owner may run at once in it.")
-    waiting: int = Field(description="Jobs that are due.")
-    waiting_is_capped: bool = Field(description="Whether there are more than were counted.")
-    running: int
-    workers: int = Field(description="How many worker processes serve it.")
-    oldest_waiting_seconds: float | None = Field(description="How long the oldest job that is due has waited.")
-
-
-class QueueList(BaseModel):
-    """Every queue that has ever had a job."""
-
-    model_config = ConfigDict(json_schema_extra={"example": {"items": []}})
-
-    items: list[QueueView]
-
-
-Limit = Annotated[int, Field(ge=0, le=1_000_000)] | None
-
-
-class QueueChange(BaseModel):
-    """What to change of a queue; what is left out stays, null takes a limit away."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"example": {"running_limit": 10, "owner_running_limit": None}}
-    )
-
-    running_limit: Limit = None
-    owner_running_limit: Limit = None
-
-
 class JobView(JobSummary):
     """A job in full."""
 
@@ -312,126 +250,3 @@ class EventPage(BaseModel):
 
     items: list[EventView]
     next_after: int | None = Field(description="Give it as `after` for more; absent at the end.")
-
-
-class RejectedLine(BaseModel):
-    """A line of a batch that is not a job, and why."""
-
-    line: int = Field(description="Counted from 1; of an array, the element.")
-    message: str
-    violations: list[dict[str, str]] = Field(default_factory=list, description="Each wrong field: path and message.")
-
-
-class BatchAccepted(BaseModel):
-    """The jobs are in the ledger: each of them will reach a final state."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"example": {"batch_id": BATCH_ID, "size": 1, "job_ids": [JOB_ID], "rejected": []}}
-    )
-
-    batch_id: UUID
-    size: int = Field(description="How many jobs were entered.")
-    job_ids: list[UUID] = Field(description="In the order of the lines, without the rejected ones.")
-    rejected: list[RejectedLine] = Field(description="Lines left out, which only a partial submission allows.")
-
-
-class BatchView(BaseModel):
-    """A batch, and what became of its jobs so far."""
-
-    model_config = ConfigDict(json_schema_extra={"example": BATCH})
-
-    batch_id: UUID
-    owner_id: UUID
-    size: int = Field(description="How many jobs were submitted; one that was deleted since is in no count.")
-    created_at: datetime
-    counts: dict[Status, int] = Field(description="How many jobs are in each state.")
-    finished: bool = Field(description="Whether every job is in a final state.")
-
-
-class BatchPage(BaseModel):
-    """A page of batches, newest first."""
-
-    model_config = ConfigDict(json_schema_extra={"example": {"items": [BATCH], "next_cursor": None}})
-
-    items: list[BatchView]
-    next_cursor: str | None = Field(description="Give it as `cursor` for the next page; absent at the end.")
-
-
-class Changed(BaseModel):
-    """How many jobs a command concerned."""
-
-    model_config = ConfigDict(json_schema_extra={"example": {"count": 3}})
-
-    count: int
-
-
-class JobSelection(BaseModel):
-    """Which jobs are meant: all conditions hold at once, and there has to be one."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"example": {"status": "FAILED", "processor": "text.analyze"}}
-    )
-
-    status: Status | None = None
-    processor: Annotated[str, Field(max_length=200)] | None = None
-    queue: Annotated[str, Field(max_length=200)] | None = None
-    fingerprint: Annotated[str, Field(max_length=64)] | None = Field(None, description="One kind of failure.")
-    batch_id: UUID | None = None
-    created_after: AwareDatetime | None = None
-    created_before: AwareDatetime | None = None
-    cursor: UUID | None = Field(None, description="`next_cursor` of the answer before: goes on with older jobs.")
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if not self.model_dump(exclude_none=True, exclude={"cursor"}):
-            raise ValueError("name at least one condition: a command for all jobs is given by none by accident")
-        return self
-
-
-class Matched(BaseModel):
-    """How many jobs a command concerned."""
-
-    model_config = ConfigDict(json_schema_extra={"example": {"count": 17, "more": False, "next_cursor": None}})
-
-    count: int
-    more: bool = Field(description="Whether there may be further ones, all of them older.")
-    next_cursor: UUID | None = Field(description="Give the command again with it as `cursor` to go on with those.")
-
-
-class FailureKind(BaseModel):
-    """FAILED jobs with one kind of failure at one place."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "fingerprint": "9f86d081884c7d65",
-                "processor": "text.analyze",
-                "error": {"kind": "bug", "message": "The processor failed: ValueError: …", "type": "ValueError"},
-                "count": 17,
-                "count_is_capped": False,
-                "first_job_id": JOB_ID,
-                "first_at": "2026-11-23T08:00:00Z",
-                "latest_job_id": JOB_ID,
-                "latest_at": "2026-11-23T09:00:00Z",
-            }
-        }
-    )
-
-    fingerprint: str
-    processor: str
-    error: JobError = Field(description="The latest one's.")
-    count: int
-    count_is_capped: bool = Field(description="Whether there are more than were counted.")
-    first_job_id: UUID = Field(description="The oldest of the jobs.")
-    first_at: datetime | None = Field(description="When that one failed.")
-    latest_job_id: UUID = Field(description="The newest of the jobs.")
-    latest_at: datetime | None = Field(description="When that one failed.")
-
-
-class FailureList(BaseModel):
-    """Failures by kind, those with the newest job first."""
-
-    model_config = ConfigDict(json_schema_extra={"example": {"items": [], "more": False}})
-
-    items: list[FailureKind]
-    more: bool = Field(description="Whether there are more kinds than were looked at.")
