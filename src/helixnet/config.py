@@ -74,6 +74,9 @@ class Settings(BaseSettings):
         1024**3, ge=0, description="A worker process that has grown larger is replaced between two jobs; 0 for never."
     )
     ring_budget_seconds: float = Field(5, gt=0, description="How long one ring keeps a worker process on one queue.")
+    keep_ended_days: float = Field(
+        0, ge=0, description="Ended jobs are deleted, with their history and files, after so many days; 0 keeps them."
+    )
     housekeeping_seconds: float = Field(1, gt=0, description="How often beat sweeps, reaps and purges.")
     progress_file: str = Field(
         "", description="A file that beat touches after each round of housekeeping, for `helix alive beat`."

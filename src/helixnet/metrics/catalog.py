@@ -81,6 +81,7 @@ BEAT_FAILURES = Counter("helix_beat_step_failures_total", "Steps of the housekee
 BEAT_LAST = Gauge("helix_beat_last_round_timestamp_seconds", "When the last round of housekeeping ended.", merge="max")
 REAPED = Counter("helix_jobs_reaped_total", "Attempts taken from lost workers, by the job's state after.", ("status",))
 RIPENED = Counter("helix_jobs_ripened_total", "Jobs put in line because their start time had come.")
+EXPIRED = Counter("helix_jobs_expired_total", "Jobs deleted because they had ended long ago.")
 PURGED = Counter("helix_objects_purged_total", "Objects deleted because they belonged to nobody.")
 DATABASE_BYTES = Gauge("helix_database_size_bytes", "The size of the database.", merge="max")
 DISK_BYTES = Gauge("helix_disk_size_bytes", "The size of the disk below.", ("place",), merge="max")

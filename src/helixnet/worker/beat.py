@@ -15,6 +15,7 @@ from helixnet.broker import Ringer
 from helixnet.config import Settings
 from helixnet.db import Database
 from helixnet.hints import Hints
+from helixnet.jobs import retention
 from helixnet.jobs import service as jobs
 from helixnet.jobs.states import Status
 from helixnet.jobs.store import claims, leases, transitions
@@ -28,8 +29,9 @@ DEADLINE_GRACE = timedelta(seconds=15)
 REAP_BATCH = 500
 RIPEN_BATCH = 1000
 PURGE_EVERY_SECONDS = 30
+EXPIRE_EVERY_SECONDS = 300
 
-STEPS = ("ripen", "reap", "sweep", "purge", "survey")
+STEPS = ("ripen", "reap", "sweep", "expire", "purge", "survey")
 
 logger = log.logger("helix.beat")
 
@@ -45,12 +47,15 @@ class Housekeeper:
         self._ringer = ringer
         self._trusted_from = 0.0
         self._purge_due = 0.0
+        self._kept_for = timedelta(days=settings.keep_ended_days)
+        self._expire_due = 0.0
+        self._expired_to = retention.FIRST
         self._begin_to_count()
         self._surveyor = Survey(self._database, self._blobs, self._lease)
 
     async def round(self) -> None:
-        """Ripen, reap, sweep and purge, each in transactions of its own; an error in one doesn't keep the others."""
-        steps = (self._ripen, self._reap, self._sweep, self._purge, self._surveyor.look)
+        """Do each step in transactions of its own; an error in one doesn't keep the others."""
+        steps = (self._ripen, self._reap, self._sweep, self._expire, self._purge, self._surveyor.look)
         for name, step in zip(STEPS, steps, strict=True):
             begun = time.perf_counter()
             try:
@@ -72,6 +77,7 @@ class Housekeeper:
             catalog.REAPED.add(0, status.lower())
         catalog.RIPENED.add(0)
         catalog.PURGED.add(0)
+        catalog.EXPIRED.add(0)
 
     async def _ripen(self) -> None:
         """Put jobs whose start time has come into their lines; the sweep rings for them."""
@@ -113,6 +119,21 @@ class Housekeeper:
                 reason="reaped",
             )
             self._hints.publish(job.owner_id)
+
+    async def _expire(self) -> None:
+        """Delete jobs that ended long ago, a few in each round; a pass through all of them begins every few minutes."""
+        if not self._kept_for or time.monotonic() < self._expire_due:
+            return
+        async with self._database.transaction() as session:
+            if not await leases.try_housekeeping_lock(session, LOCK_KEY):
+                return
+            deleted, last = await retention.expire(session, self._kept_for, self._expired_to)
+        self._expired_to = last or retention.FIRST
+        if last is None:
+            self._expire_due = time.monotonic() + EXPIRE_EVERY_SECONDS
+        if deleted:
+            catalog.EXPIRED.add(deleted)
+            logger.info("deleted jobs that ended long ago", jobs=deleted)
 
     async def _purge(self) -> None:
         if time.monotonic() < self._purge_due:
