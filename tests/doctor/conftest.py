@@ -37,6 +37,8 @@ def make_settings(database_url: str, valkey: Valkey, tmp_path: Path) -> Callable
             "cache_url": valkey.cache_url,
             "storage_url": f"file://{tmp_path}/objects",
             "secret_key": secrets.token_urlsafe(48),
+            # Nobody renews the leases of the tests' workers, and the machine may be busy.
+            "lease_seconds": 120,
         }
         return Settings.model_validate(well | changes)
 

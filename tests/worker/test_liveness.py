@@ -30,7 +30,9 @@ PATIENCE_SECONDS = 120
 
 @pytest.fixture
 def settings(database_url: str, valkey: Valkey) -> Settings:
-    return Settings.model_validate({"database_url": database_url, "broker_url": valkey.broker_url})
+    return Settings.model_validate(
+        {"database_url": database_url, "broker_url": valkey.broker_url, "lease_seconds": 120}
+    )
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ async def test_a_worker_that_leaves_work_waiting_is_not_alive(settings: Settings
 @pytest.mark.anyio
 async def test_a_claim_is_progress_for_a_minute(settings: Settings, waiting: UUID, ledger: Ledger) -> None:
     async with ledger.database.transaction() as session:
-        await leases.heartbeat(session, waiting, {}, timedelta(seconds=50))
+        await leases.heartbeat(session, waiting, {}, timedelta(seconds=20))
     assert is_alive(settings)
 
     async with ledger.database.transaction() as session:
@@ -117,7 +119,7 @@ async def test_a_worker_without_a_heartbeat_is_not_alive(
     alter("UPDATE jobs SET available_at = now()")
     assert is_alive(settings)
 
-    alter("UPDATE workers SET heartbeat_at = now() - interval '1 minute'")
+    alter("UPDATE workers SET heartbeat_at = now() - interval '10 minutes'")
 
     assert not is_alive(settings)
 
@@ -139,12 +141,12 @@ def test_beat_lives_by_its_rounds(tmp_path: Path) -> None:
         liveness.check_beat(settings)
 
     liveness.note_round(settings.progress_file)
-    assert "0 s ago" in liveness.check_beat(settings)
+    assert "last round ended" in liveness.check_beat(settings)
 
     os.utime(file, (time.time() - 61, time.time() - 61))
     with pytest.raises(liveness.NoProgress):
         liveness.check_beat(settings)
-    assert "61 s ago" in liveness.check_beat(settings.model_copy(update={"housekeeping_seconds": 10}))
+    assert "last round ended" in liveness.check_beat(settings.model_copy(update={"housekeeping_seconds": 10}))
 
 
 def test_a_round_is_noted_in_no_file_that_somebody_else_laid_there(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from helixnet.doctor.configuration import LOOPBACK
 from helixnet.doctor.findings import Finding, Level, error, note, ok, plain, said, warning
 
 PATIENCE_SECONDS = 5.0
+UPLOAD_PATIENCE_SECONDS = 5.0
 LONGEST_LINE = 1000
 UPLOADS = "/api/v1/jobs/upload"
 # Nobody is signed in, so the web itself refuses the upload by its head alone.
@@ -59,7 +60,7 @@ async def _begin_an_upload(address: SplitResult, settings: Settings) -> Finding:
         f"Content-Type: multipart/form-data; boundary=doctor\r\nContent-Length: {size}\r\nConnection: close\r\n\r\n"
     )
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(UPLOAD_PATIENCE_SECONDS):
             status = await _status_of(address, head)
     except TimeoutError:
         return warning(
