@@ -34,7 +34,10 @@ def main() -> int:
         accepted = helix.upload(content=EXAMPLES / "content_file.txt", context=EXAMPLES / "context_file.txt")
         expect(accepted.status == "PENDING", f"job {accepted.job_id} is accepted")
         job = helix.wait(accepted.job_id, timeout_seconds=60)
-        expect(job.status == "COMPLETED" and bool(job.result_content), f"it is {job.status}: {job.result_path}")
+        expect(
+            job.status == "COMPLETED" and bool(job.result_content),
+            f"it is {job.status}: {job.result_path or job.error}",
+        )
         expect(str(job.result_path).endswith("/result.json"), "its result is an object")
     with httpx2.Client(base_url=url, follow_redirects=True) as browser:
         page = browser.post("/login", data={"email": email, "password": password})

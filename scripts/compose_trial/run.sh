@@ -14,7 +14,7 @@ REPORT=$TRIAL/report.txt
 say() { echo "$(date -u +%T) $*" | tee -a "$REPORT"; }
 do_make() {
   local began=$SECONDS
-  make --no-print-directory "$@" >> "$TRIAL/make.log" 2>&1 || { say "FAILED: make $*"; tail -40 "$TRIAL/make.log"; exit 1; }
+  make --no-print-directory "$@" >> "$TRIAL/make.log" 2>&1 || { say "FAILED: make $*"; tail -40 "$TRIAL/make.log"; podman logs --tail 40 helixnet_worker_1 2>&1 | tee "$TRIAL/worker.log"; exit 1; }
   say "make $*: $((SECONDS - began)) s"
 }
 
