@@ -14,7 +14,13 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "helixnet"
 LOCK = ROOT / "requirements" / "development.txt"
-NEEDED = ("helixnet/py.typed", "helixnet/migrations/script.py.mako", "helixnet/web/templates/", "helixnet/web/static/")
+NEEDED = (
+    "helixnet/py.typed",
+    "helixnet/migrations/script.py.mako",
+    "helixnet/web/templates/",
+    "helixnet/web/static/",
+    "helixnet/stack/routes/dynamic/",
+)
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from helixnet.stack.supervisor import Program
 from helixnet.stack.tools import tool
 
 # In the wheel beside this file; in the source tree where the compose file has them.
-FOLDERS = (Path(__file__).parent / "traefik", Path(__file__).parents[3] / "deploy" / "traefik")
+FOLDERS = (Path(__file__).parent / "routes", Path(__file__).parents[3] / "deploy" / "traefik")
 
 
 def folder() -> Path:
