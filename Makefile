@@ -59,6 +59,7 @@ lock: $(READY) ## Resolve the dependencies anew, with hashes and for every platf
 	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --extra embedded --extra full --extra telemetry --group dev --output-file $(LOCK) pyproject.toml
 	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --constraint $(LOCK) --output-file requirements/image.txt pyproject.toml
 	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --constraint $(LOCK) --extra flower --output-file requirements/image-flower.txt pyproject.toml
+	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --constraint $(LOCK) --extra telemetry --output-file requirements/image-telemetry.txt pyproject.toml
 	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --constraint $(LOCK) --group pyproject.toml:build --output-file requirements/build.txt
 	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --group pyproject.toml:pgadmin --output-file $(PGADMIN_LOCK)
 	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --group pyproject.toml:bench --output-file $(BENCH_LOCK)
