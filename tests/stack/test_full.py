@@ -129,10 +129,10 @@ def test_new_code_comes_without_a_refused_request_or_a_lost_job(full: Stack) -> 
                 asked += 2
                 failures.extend(f"{answer.status_code}" for answer in (submitted, seen) if answer.status_code >= 400)
                 jobs.append(submitted.json().get("job_id"))
-                stop.wait(0.01)
+                stop.wait(0.03)
 
     before = {name: full.part(name).pid for name in ("web", "worker", "beat")}
-    threads = [threading.Thread(target=load) for _ in range(4)]
+    threads = [threading.Thread(target=load) for _ in range(2)]
     for thread in threads:
         thread.start()
     try:
