@@ -42,7 +42,7 @@ async def test_a_rabbitmq_that_is_well(amqp: Settings) -> None:
 
 
 async def test_queues_of_another_type(amqp: Settings) -> None:
-    declare(amqp, "doctored", "quorum")
+    declare(amqp, "doctored", "classic")
     try:
         report = await examine(amqp)
     finally:
@@ -56,7 +56,7 @@ async def test_workers_that_listen_to_another_broker(amqp: Settings, database: D
     ledger = Ledger(database)
     await ledger.worker()
     await ledger.submit(time_limit=timedelta(hours=2))
-    declare(amqp, "default", "classic")
+    declare(amqp, "default", "quorum")
     try:
         report = await examine(amqp)
     finally:
