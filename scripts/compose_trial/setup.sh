@@ -35,6 +35,9 @@ export COMPOSE_YML=$TRIAL/compose.yml
 export DOCKER_HOST=unix://$TRIAL/podman.sock
 export COMPOSE="docker-compose --project-name helixnet --project-directory $PWD/deploy" ENGINE=podman COMPOSE_WAIT=
 
+# Podman stops one container after another, and the last waits for all the others.
+export COMPOSE_HTTP_TIMEOUT=300
+
 build() { # TAG DOCKERFILE CONTEXT [MORE…]
   buildah bud --pull-never --isolation chroot --network host --format docker --layers=false \
     --volume /etc/ssl/certs:/etc/ssl/certs:ro --tag "$1" --file "$2" "${@:4}" "$3"
