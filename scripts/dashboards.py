@@ -223,6 +223,7 @@ DASHBOARDS: dict[str, tuple[str, dict[str, str], tuple[Panel, ...]]] = {
             quantiles("Duration", "helix_storage_operation_duration_seconds", "operation", width=24),
             many("Bytes", rate("helix_storage_bytes_total", "direction"), "{{direction}}", "Bps"),
             many("Objects purged", rate("helix_objects_purged_total", ""), "objects", "ops"),
+            many("Jobs deleted for their age", rate("helix_jobs_expired_total", ""), "jobs", "ops"),
             many(
                 "Disk left",
                 "min by (place) (helix_disk_free_bytes / helix_disk_size_bytes)",

@@ -344,6 +344,7 @@ def s3(folder: Path) -> Iterator[S3Server]:
     command = [str(weed), "server", "-ip=127.0.0.1", f"-dir={data}", "-s3", f"-s3.port={server.port}"]
     command += [
         "-master.volumeSizeLimitMB=64",
+        "-volume.max=100",  # each bucket takes several; by default the first one can leave none for another
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
         *(f"-{name}={port}" for name, port in ports.items()),

@@ -174,7 +174,7 @@ def test_a_ring_names_a_queue_and_no_job_and_says_when_it_is_of_no_use_any_more(
 
 def test_spare_rings_and_old_ones_do_no_harm(drilled: Stack) -> None:
     helix = drilled.client()
-    app = create_app(Settings(broker_url=broker_url(drilled)))
+    app = create_app(Settings(broker_url=broker_url(drilled), rabbitmq_queue_type="classic"))
     told = len(drilled.log)
     for number in range(60):
         app.send_task(

@@ -42,6 +42,8 @@ class SeaweedFS:
         """What to run; it is ready once it has the bucket. Raises MissingTool."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
         options = {"ip": HOST, "ip.bind": HOST, "dir": self.folder, "master.volumeSizeLimitMB": 1024}
+        # As many volumes as the disk has room for: by default it would end at eight.
+        options |= {"volume.max": 0}
         # Nobody but us asks it for anything: there are no others to be told before it stops.
         options |= {"s3.port.iceberg": 0, "s3.port.lance": 0, "volume.preStopSeconds": 0} | self._ports
         command = [str(tool("weed", "full")), "server", "-s3", *(f"-{name}={value}" for name, value in options.items())]
