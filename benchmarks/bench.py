@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -42,6 +43,7 @@ def main(arguments: list[str]) -> int:
     """Measure what was asked for; 1 with `--check` when a target was missed or not measured."""
     asked = _parser().parse_args(arguments)
     options = _options(asked)
+    signal.signal(signal.SIGTERM, _end)
     console = Console(stderr=True)
     log.configure(Settings(log_level="WARNING"))
     # A short path: a unix socket's address has no room for a long one.
@@ -63,6 +65,11 @@ def main(arguments: list[str]) -> int:
     report.show(Console(width=console_width), sections, facts, options.runs)
     console.print("Written: " + ", ".join(str(path) for path in paths))
     return 0 if not asked.check or report.passed(sections) else 1
+
+
+def _end(number: int, _frame: object) -> None:
+    """Told to end: the servers and the contestants end with the program."""
+    sys.exit(128 + number)
 
 
 def _measure(servers: Ground, options: Options, parts: tuple[str, ...], console: Console) -> list[Section]:
