@@ -1,5 +1,6 @@
 """What a job costs: processor time of each part, bytes written and bytes kept."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -156,6 +157,9 @@ def _server(ground: Ground) -> psutil.Process:
 
 def _seconds(process: psutil.Process) -> float:
     """Processor time of a process and all below it, the ended ones with it."""
+    total = 0.0
+    for child in process.children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended: its parent knows what it took
+            total += _seconds(child)
     times = process.cpu_times()
-    total: float = times.user + times.system + times.children_user + times.children_system
-    return total + sum(_seconds(child) for child in process.children())
+    return total + times.user + times.system + times.children_user + times.children_system
