@@ -15,13 +15,16 @@ import httpx2
 from helixnet.client import Client
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-PAGES = {"/docs": "swagger-ui", "/login": "<form", "/openapi.json": '"openapi"', "/readyz": '"status":"ok"'}
+PAGES = {"/docs": "swagger-ui", "/login": "<form", "/openapi.json": '"openapi"'}
+# A stack that has only just started gets so long.
+READY_SECONDS = 60
 WISDOM = 'id="chuck-norris-joke"'
 
 
 def main() -> int:
     url = sys.argv[1].rstrip("/")
     began = time.monotonic()
+    wait_until_ready(url, began + READY_SECONDS)
     for path, words in PAGES.items():
         answer = httpx2.get(url + path)
         expect(answer.status_code == httpx2.codes.OK and words in answer.text, f"{path} answers")
@@ -44,6 +47,19 @@ def main() -> int:
         expect(str(job.job_id) in page.text and WISDOM in page.text, "the dashboard shows it")
     print(f"✔ {url} in {time.monotonic() - began:.1f} s")
     return 0
+
+
+def wait_until_ready(url: str, end: float) -> None:
+    """Ask for readiness until it is there; at the end say what the last answer was."""
+    while True:
+        try:
+            answer = httpx2.get(f"{url}/readyz")
+            ready, said = answer.status_code == httpx2.codes.OK and '"status":"ok"' in answer.text, answer.text[:300]
+        except httpx2.TransportError as error:
+            ready, said = False, repr(error)
+        if ready or time.monotonic() > end:
+            return expect(ready, f"/readyz answers: {said}")
+        time.sleep(0.5)
 
 
 def expect(holds: bool, what: str) -> None:

@@ -19,12 +19,13 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("HELIX_")} | more
 
 
-def helix(*arguments: object, before: Sequence[str] = (), **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command of `helix` to its end; `before` stands before it."""
+def helix(
+    *arguments: object, before: Sequence[str] = (), said: str = "", **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command of `helix` to its end; `before` stands before it, `said` is its standard input."""
     command = [*before, sys.executable, "-m", "helixnet", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=60, env=clean_environment(**environment), check=False
-    )
+    environ = clean_environment(**environment)
+    return subprocess.run(command, input=said, capture_output=True, text=True, timeout=60, env=environ, check=False)
 
 
 def processes_naming(text: Path | str) -> list[psutil.Process]:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from helixnet.cli import alive, db, doctor, health, objects, parts, up, users
 from helixnet.config import MissingSetting
-from helixnet.errors import CannotStart, violations
+from helixnet.errors import CannotStart, HelixError, violations
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="HelixNet.")
 app.command("up")(up.up)
@@ -38,6 +38,6 @@ def main() -> None:
             setting = f"HELIX_{found['path'].upper()}: " if found["path"] else ""
             print(f"helix: {setting}{found['message']}", file=sys.stderr)
         sys.exit(1)
-    except (CannotStart, MissingSetting, OSError) as error:
+    except (CannotStart, HelixError, MissingSetting, OSError) as error:
         print(f"helix: {error}", file=sys.stderr)
         sys.exit(1)

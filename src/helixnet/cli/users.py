@@ -1,6 +1,8 @@
 """`helix users`: accounts."""
 
 import asyncio
+import secrets
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -45,6 +47,82 @@ def list_users(
 
     for line in _in_transaction(home, read):
         print(line)
+
+
+EmailArgument = Annotated[str, typer.Argument(metavar="EMAIL")]
+GenerateOption = Annotated[bool, typer.Option("--generate", help="Make a password, and print it this once.")]
+
+
+@app.command()
+def create(
+    email: EmailArgument,
+    admin: Annotated[bool, typer.Option("--admin", help="An administrator, who sees everybody's jobs.")] = False,
+    generate: GenerateOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Make an account. The password is asked for, or read as a line of the standard input."""
+    from helixnet.users import service
+    from helixnet.users.schemas import Role
+
+    password = _password(generate)
+
+    async def make(session: "AsyncSession", _settings: Settings) -> str:
+        return await service.add(session, email, password, Role.ADMIN if admin else Role.USER)
+
+    print(f"Created {_in_transaction(home, make)}.")
+    _show(password, generate)
+
+
+@app.command()
+def set_password(email: EmailArgument, generate: GenerateOption = False, home: HomeOption = None) -> None:
+    """Give an account another password, and end its sessions."""
+    from helixnet.users import service
+
+    password = _password(generate)
+
+    async def change(session: "AsyncSession", _settings: Settings) -> None:
+        await service.change_password(session, email, password)
+
+    _in_transaction(home, change)
+    print("The password is changed, and the account's sessions have ended.")
+    _show(password, generate)
+
+
+@app.command()
+def disable(email: EmailArgument, home: HomeOption = None) -> None:
+    """Let somebody no longer sign in. What they own stays, and their jobs run on."""
+    _set_active(email, home, active=False)
+    print("The account can no longer sign in.")
+
+
+@app.command()
+def enable(email: EmailArgument, home: HomeOption = None) -> None:
+    """Let somebody sign in again."""
+    _set_active(email, home, active=True)
+    print("The account can sign in.")
+
+
+def _set_active(email: str, home: Path | None, *, active: bool) -> None:
+    from helixnet.users import service
+
+    async def change(session: "AsyncSession", _settings: Settings) -> None:
+        await service.set_active(session, email, active)
+
+    _in_transaction(home, change)
+
+
+def _password(generate: bool) -> str:
+    """Never from the command line, which everybody on the machine can read."""
+    if generate:
+        return secrets.token_urlsafe(24)
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _show(password: str, generated: bool) -> None:
+    if generated:
+        print(f"Its password is {password}")
 
 
 def _in_transaction(home: Path | None, action: "Callable[[AsyncSession, Settings], Awaitable[T]]") -> T:

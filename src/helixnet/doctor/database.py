@@ -194,7 +194,7 @@ async def _public_passwords(settings: Settings, database: Database) -> Finding |
     return error(
         "users.passwords",
         f"Everybody knows the passwords of {', '.join(open_to_all)}: they are the development profile's.",
-        "Close them: UPDATE users SET active = false WHERE email = '…' (in the database).",
+        "Make an administrator of your own (helix users create EMAIL --admin), then: helix users disable EMAIL",
     )
 
 

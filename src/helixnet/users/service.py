@@ -8,7 +8,7 @@ import uuid_utils.compat as uuids
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from helixnet import log
-from helixnet.errors import Invalid, Unauthenticated
+from helixnet.errors import Conflict, Invalid, NotFound, Unauthenticated
 from helixnet.users import store, tokens
 from helixnet.users.models import User
 from helixnet.users.passwords import hash_password, verify_password
@@ -20,6 +20,8 @@ DEVELOPMENT_ACCOUNTS = (
     ("chuck@helix.net", "chuck", Role.USER),
     ("marcel@helix.net", "marcel", Role.USER),
 )
+# What stands alone between an account and the world: NIST SP 800-63B-4, section 3.1.1.2.
+SHORTEST_PASSWORD = 15
 LONGEST_PASSWORD = 1024
 LONGEST_EMAIL = 254  # RFC 5321, section 4.5.3.1.3
 
@@ -40,6 +42,55 @@ async def create(session: AsyncSession, email: str, password: str, role: Role) -
     if await store.by_email(session, address) is not None:
         return False
     return await store.insert_user(session, uuids.uuid7(), address, await hash_password(password), role)
+
+
+async def add(session: AsyncSession, email: str, password: str, role: Role) -> str:
+    """Add somebody's account; answers its e-mail as it is kept.
+
+    Raises Invalid for a password that is too short or too long, Conflict when the e-mail has an account.
+    """
+    _check_password(password)
+    if not await create(session, email, password, role):
+        raise Conflict(f"There is an account for {plain_email(email)} already.")
+    return plain_email(email)
+
+
+async def change_password(session: AsyncSession, email: str, password: str) -> None:
+    """Give an account another password, and end its sessions in browsers; access tokens end by themselves.
+
+    Raises NotFound, and Invalid for a password that is too short or too long.
+    """
+    _check_password(password)
+    user = await _known(session, email)
+    await store.set_password(session, user.id, await hash_password(password))
+    await store.delete_sessions_of(session, user.id)
+
+
+async def set_active(session: AsyncSession, email: str, active: bool) -> None:
+    """Let somebody sign in, or no longer, from this moment on; what they own stays, and their jobs run on.
+
+    Raises NotFound, and Conflict for the last administrator who may sign in.
+    """
+    user = await _known(session, email)
+    if not active and await store.lock_active_admins(session) == {user.id}:
+        raise Conflict(f"{user.email} is the only administrator who can sign in.")
+    await store.set_active(session, user.id, active)
+    if not active:
+        await store.delete_sessions_of(session, user.id)
+
+
+async def _known(session: AsyncSession, email: str) -> User:
+    user = await store.by_email(session, plain_email(email))
+    if user is None:
+        raise NotFound(f"There is no account for {plain_email(email)}.")
+    return user
+
+
+def _check_password(password: str) -> None:
+    if len(password) < SHORTEST_PASSWORD:
+        raise Invalid(f"The password must have at least {SHORTEST_PASSWORD} characters.")
+    if len(password) > LONGEST_PASSWORD:
+        raise Invalid(f"The password must have at most {LONGEST_PASSWORD} characters.")
 
 
 async def seed(session: AsyncSession) -> None:

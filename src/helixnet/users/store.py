@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from helixnet.users.models import Session, User
+from helixnet.users.schemas import Role
 
 
 async def insert_user(session: AsyncSession, user_id: UUID, email: str, password_hash: str, role: str) -> bool:
@@ -33,6 +34,24 @@ async def by_id(session: AsyncSession, user_id: UUID) -> User | None:
 
 async def all_users(session: AsyncSession) -> Sequence[User]:
     return (await session.scalars(select(User).order_by(User.created_at, User.email))).all()
+
+
+async def set_password(session: AsyncSession, user_id: UUID, password_hash: str) -> None:
+    await session.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))
+
+
+async def set_active(session: AsyncSession, user_id: UUID, active: bool) -> None:
+    await session.execute(update(User).where(User.id == user_id).values(active=active))
+
+
+async def lock_active_admins(session: AsyncSession) -> set[UUID]:
+    """The administrators who may sign in; nobody else changes them until the transaction ends."""
+    chosen = select(User.id).where(User.role == Role.ADMIN, User.active).order_by(User.id).with_for_update()
+    return set(await session.scalars(chosen))
+
+
+async def delete_sessions_of(session: AsyncSession, user_id: UUID) -> None:
+    await session.execute(delete(Session).where(Session.user_id == user_id))
 
 
 async def insert_session(session: AsyncSession, token_hash: bytes, user_id: UUID, lifetime: timedelta) -> None:
