@@ -120,6 +120,8 @@ def test_a_killed_guard_is_replaced_with_the_next_change(tmp_path: Path) -> None
     assert supervisor.stdout is not None
     child, watcher = (psutil.Process(int(word)) for word in supervisor.stdout.readline().split())
     watcher.kill()
+    # A process that is being killed still takes what is written to it.
+    wait_until(lambda: not is_alive(watcher), "the guard is gone")
     supervisor.stdin.write(b"one more\n")
     supervisor.stdin.flush()
     second = psutil.Process(int(supervisor.stdout.readline()))

@@ -48,7 +48,8 @@ class Collector:
 
     def spans(self, trace: str) -> list[Span]:
         """The spans of a trace, in the order of their starts."""
-        lines = self.file.read_text().splitlines() if self.file.exists() else []
+        # What follows the last line's end is being written.
+        lines = self.file.read_text().split("\n")[:-1] if self.file.exists() else []
         spans = [span for line in lines for span in _spans(json.loads(line)) if span.trace == trace]
         return sorted(spans, key=lambda span: span.start)
 

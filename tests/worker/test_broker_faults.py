@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 from kombu import Connection
 
@@ -125,26 +126,36 @@ def wired(cable: Cable) -> Iterator[Stack]:
         assert code == 0, stack.log
 
 
+def connections(process: psutil.Process, cable: Cable) -> set[int]:
+    """A process's connections to the broker, by its own ports."""
+    return {
+        each.laddr.port for each in process.net_connections("tcp") if each.raddr and each.raddr.port == cable.proxy.port
+    }
+
+
 def test_a_worker_leaves_a_dead_connection_and_hears_the_rings_on_a_new_one(wired: Stack, cable: Cable) -> None:
     helix = wired.client()
     assert helix.wait(helix.submit("core.echo").job_id, 30).status == "COMPLETED"
     running = helix.submit("core.sleep", {"seconds": 600}).job_id
     helix.wait(running, 20, until={"IN_PROGRESS"})
+    worker = wired.part("worker")
+    dead = connections(worker, cable)
     cable.proxy.go_silent()
-    began = time.monotonic()
-    jobs = []
+    before, after = [], []
 
     def one_more_was_submitted_and_one_has_run() -> bool:
-        before = time.monotonic()
+        # A ring that came before the silence may still be on its way inside the worker: what runs before there is a
+        # new connection shows nothing.
+        jobs = after if connections(worker, cable) - dead else before
+        began = time.monotonic()
         jobs.append(helix.submit("core.echo").job_id)
-        assert time.monotonic() - before < 2, "the answer does not wait for the broker"
+        assert time.monotonic() - began < 2, "the answer does not wait for the broker"
         time.sleep(0.2)
-        return any(helix.job(job_id).status == "COMPLETED" for job_id in jobs)
+        return any(helix.job(job_id).status == "COMPLETED" for job_id in after)
 
     wait_until(one_more_was_submitted_and_one_has_run, "the worker hears rings again", WORKER_NOTICES_SECONDS)
 
-    assert time.monotonic() - began > 1, "the connection was dead indeed"
-    assert {helix.wait(job_id, 10).status for job_id in jobs} == {"COMPLETED"}
+    assert {helix.wait(job_id, 10).status for job_id in before + after} == {"COMPLETED"}
     assert (helix.job(running).status, helix.job(running).attempt) == ("IN_PROGRESS", 1), "it costs a job nothing"
     assert "worker ended" not in wired.log
     helix.cancel(running)
