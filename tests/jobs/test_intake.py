@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from helixnet.db import Database
 from helixnet.jobs.intake import MOST_CHARACTERS, MOST_JOBS, STATEMENTS, Intake
 from helixnet.jobs.models import Job
-from helixnet.jobs.store.commands import NewJob
+from helixnet.jobs.store.commands import NewJob, submit
 from tests.jobs.conftest import Ledger
 
 pytestmark = pytest.mark.anyio
@@ -67,6 +67,26 @@ async def test_large_jobs_travel_in_small_groups(ledger: Ledger) -> None:
     found = await entered(ledger)
     assert len(found) == 4
     assert len({transaction for _owner, transaction in found.values()}) == 4
+
+
+async def test_a_statement_that_hangs_holds_up_nobody_else(ledger: Ledger) -> None:
+    intake = Intake(ledger.database)
+    await intake.enter(a_job(ledger.owner))  # which makes the queue known
+    held = a_job(ledger.owner)
+    others = [a_job(uuids.uuid7()) for _ in range(3 * MOST_JOBS)]
+    async with ledger.database.transaction() as session:
+        await submit(session, [held])  # not committed: whoever enters a job with this id waits for the end
+        hanging = asyncio.create_task(intake.enter(held))
+        while not (await session.execute(text("SELECT 1 FROM pg_locks WHERE NOT granted"))).first():
+            pass
+
+        await asyncio.wait_for(asyncio.gather(*(intake.enter(job) for job in others)), 20)
+        await asyncio.wait_for(intake.enter(a_job(uuids.uuid7())), 20)
+
+        assert not hanging.done()
+    with pytest.raises(DBAPIError):
+        await hanging
+    assert len(await entered(ledger)) == 3 + len(others)
 
 
 async def test_what_the_database_refuses_of_one_job_costs_the_others_nothing(ledger: Ledger) -> None:

@@ -1,9 +1,12 @@
 """How single jobs enter the ledger: those that come at the same time go together, in one statement.
 
-A submission that comes alone goes at once. While statements are on their way, the submissions that arrive meanwhile
+A submission that comes alone goes at once. While a statement is on its way, the submissions that arrive meanwhile
 gather, and the next statement takes them all: the busier a process is, the less each job costs. (Databases do the same
 with their log, by the name of group commit.) A submission is answered only once the statement that holds it is
 committed.
+
+A statement that hangs, by a lock or a dead connection, holds up those that it took and nobody else: what gathers
+behind it goes by another one.
 """
 
 import asyncio
@@ -14,8 +17,10 @@ from helixnet.db import Database
 from helixnet.jobs.store import commands
 from helixnet.jobs.store.commands import NewJob
 
-# One statement is on its way while the next one's jobs gather; more of them would only make each one smaller.
-STATEMENTS = 2
+# One statement is on its way while the next one's jobs gather, as long as it comes back soon; more of them at a time
+# would make each one smaller, and there are as many as this only while others hang.
+STATEMENTS = 4
+SOON_SECONDS = 0.05
 MOST_JOBS = 100
 # A large job goes with few others: writing the document holds up the event loop.
 MOST_CHARACTERS = 256 * 1024
@@ -27,7 +32,8 @@ class Intake:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: list[tuple[NewJob, asyncio.Future[None]]] = []
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: set[asyncio.Task[None] | None] = set()
+        self._hanging: set[asyncio.Task[None] | None] = set()
 
     async def enter(self, job: NewJob) -> None:
         """Returns once the job is in the ledger.
@@ -36,15 +42,33 @@ class Intake:
         """
         entered = asyncio.get_running_loop().create_future()
         self._waiting.append((job, entered))
-        if len(self._under_way) < STATEMENTS:
-            task = asyncio.create_task(self._work())
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+        self._go_on()
         await entered
 
+    def _go_on(self) -> None:
+        """Start a statement for what waits, if all that are on their way hang, or none is."""
+        if self._waiting and len(self._hanging) == len(self._under_way) < STATEMENTS:
+            self._under_way.add(task := asyncio.create_task(self._work()))
+            task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None] | None) -> None:
+        self._under_way.discard(task)
+        self._hanging.discard(task)
+
+    def _is_late(self, task: asyncio.Task[None] | None) -> None:
+        self._hanging.add(task)
+        self._go_on()
+
     async def _work(self) -> None:
+        """Send statements until nothing waits, or until another does so since one of these hung."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
         while group := self._next_group():
+            late = loop.call_later(SOON_SECONDS, self._is_late, task)
             await self._enter(group)
+            late.cancel()
+            self._hanging.discard(task)
+            if len(self._under_way) - len(self._hanging) > 1:
+                return
 
     def _next_group(self) -> list[tuple[NewJob, "asyncio.Future[None]"]]:
         count = characters = 0
