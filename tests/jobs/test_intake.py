@@ -77,8 +77,9 @@ async def test_a_statement_that_hangs_holds_up_nobody_else(ledger: Ledger) -> No
     async with ledger.database.transaction() as session:
         await submit(session, [held])  # not committed: whoever enters a job with this id waits for the end
         hanging = asyncio.create_task(intake.enter(held))
-        while not (await session.execute(text("SELECT 1 FROM pg_locks WHERE NOT granted"))).first():
-            pass
+        async with asyncio.timeout(20):
+            while not (await session.execute(text("SELECT 1 FROM pg_locks WHERE NOT granted"))).first():
+                pass
 
         await asyncio.wait_for(asyncio.gather(*(intake.enter(job) for job in others)), 20)
         await asyncio.wait_for(intake.enter(a_job(uuids.uuid7())), 20)
