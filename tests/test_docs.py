@@ -74,7 +74,9 @@ def test_every_route_is_documented() -> None:
 def test_every_kind_of_event_is_documented() -> None:
     text = (REFERENCE / "events.md").read_text()
 
-    assert [kind for kind in [*Status, "PROGRESS", "LOG", "CANCEL_REQUESTED"] if f"| `{kind}` |" not in text] == []
+    assert [
+        kind for kind in [*Status, "PROGRESS", "LOG", "OUTPUT", "CANCEL_REQUESTED"] if f"| `{kind}` |" not in text
+    ] == []
 
 
 def test_the_drawing_of_the_states_is_the_machine() -> None:

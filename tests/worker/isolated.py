@@ -25,6 +25,7 @@ from helixnet.processors import (
     Input,
     InputRole,
     JobContext,
+    OverLimit,
     ProcessLimits,
     Processor,
     Reject,
@@ -98,6 +99,18 @@ def plain(context: BlockingContext, params: Params) -> dict[str, Any]:
     return {"key": key, "content": source.read(1000).decode()}
 
 
+def files(context: BlockingContext, params: Params) -> dict[str, Any]:
+    """Work with files, and show what comes."""
+    path = context.inputs["content_key"].path()
+    content = path.read_text()
+    context.output("as it ")
+    context.output("comes")
+    kept = context.scratch / "upper"
+    kept.write_text(content.upper())
+    context.write("kept.txt", kept, "text/plain")
+    return {"path": str(path), "content": content}
+
+
 class Mute(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no words")
@@ -113,7 +126,7 @@ async def end(context: JobContext, params: Params) -> object:
         case "group":
             async with asyncio.TaskGroup() as group:
                 group.create_task(context.write("../up", b"x"))
-                raise Reject("Meant for the job.")
+                raise OverLimit("Meant for the job.")
         case "mute":
             raise Mute
         case "too large":
@@ -210,7 +223,7 @@ def isolated(run: Any, **more: Any) -> Processor:
     )
 
 
-LOOK, DIGEST, WRITE, PLAIN, GARBAGE = (isolated(run) for run in (look, digest, write, plain, garbage))
+LOOK, DIGEST, WRITE, PLAIN, FILES, GARBAGE = (isolated(run) for run in (look, digest, write, plain, files, garbage))
 END = isolated(
     end, limits=ProcessLimits(memory_bytes=512 * MEBIBYTE, cpu_seconds=1, file_bytes=MEBIBYTE, open_files=64)
 )

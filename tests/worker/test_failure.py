@@ -11,7 +11,7 @@ import pytest
 
 from helixnet.errors import Invalid, Unavailable
 from helixnet.processors import registry
-from helixnet.processors.base import Reject, Retry
+from helixnet.processors.base import OverLimit, Reject, Retry, UpstreamFailed
 from helixnet.worker import failure
 from helixnet.worker.context import RunContext
 from helixnet.worker.failure import Failure
@@ -53,6 +53,8 @@ def failing_with(number: int) -> Failure:
     ("error", "kind", "final"),
     [
         (Reject("The invoice has no number.", line=3), "input", True),
+        (OverLimit("The invoice has a million lines."), "limit", True),
+        (UpstreamFailed("The bank does not know us."), "upstream", True),
         (Retry("The bank is closed."), "upstream", False),
         (Invalid("This is no invoice."), "input", False),
         (MemoryError(), "limit", False),

@@ -26,16 +26,15 @@ from helixnet.db import Database
 from helixnet.errors import TooLarge
 from helixnet.hints import Hints
 from helixnet.jobs.store import reading
-from helixnet.processors import Processor, Reject, Retry, registry
+from helixnet.processors import OverLimit, Processor, Reject, Retry, registry
 from helixnet.processors.core import SpawnParams
-from helixnet.worker.context import RunContext, open_inputs
+from helixnet.worker.context import RunContext
 from helixnet.worker.isolation import launcher
 from helixnet.worker.isolation.errors import ProcessorFailed
 from helixnet.worker.isolation.run import Isolation
 from tests.conftest import is_alive, wait_until
 from tests.jobs.conftest import Ledger
-from tests.worker import isolated
-from tests.worker.isolated import DIGEST, END, GARBAGE, LOOK, MEBIBYTE, PLAIN, WRITE, Params, peak_memory
+from tests.worker.isolated import DIGEST, END, FILES, GARBAGE, LOOK, MEBIBYTE, PLAIN, WRITE, Params, peak_memory
 
 pytestmark = pytest.mark.anyio
 
@@ -65,7 +64,7 @@ class Bench:
                 await reading.link(session, job_id, "input", 0, {"content_key": stored.id})
         (job,) = await self.ledger.claim(await self.ledger.worker())
         context = RunContext(job, database, self.blobs, Hints(""))
-        context.inputs = await open_inputs(job, database, self.blobs)
+        await context.open_inputs()
         return context
 
     async def run(self, processor: Processor, content: bytes | None = None, **params: Any) -> Any:
@@ -201,9 +200,16 @@ async def test_a_plain_function_runs_with_calls_that_wait(bench: Bench) -> None:
     assert await bench.events(context, "LOG") == [{"message": "read", "name": "a.txt"}]
 
 
-def test_a_plain_function_cant_run_inline() -> None:
-    with pytest.raises(TypeError, match="must be a coroutine function, unless isolation is 'process'"):
-        Processor(name="tests.plain", version="1", description="", run=isolated.plain)
+async def test_an_input_is_a_file_where_a_library_wants_one(bench: Bench) -> None:
+    context = await bench.attempt(b"moon")
+
+    found = await bench.isolation.run(FILES, context, Params())
+    await context.close()
+
+    assert found["content"] == "moon"
+    assert Path(found["path"]) == (bench.blobs.folder or Path()) / context.inputs["content_key"].key
+    assert await bench.blobs.get(context.prefix + "kept.txt", 100) == b"MOON"
+    assert await bench.events(context, "OUTPUT") == [{"text": "as it "}, {"text": "comes"}]
 
 
 async def test_outcomes_pass_as_they_are(bench: Bench) -> None:
@@ -211,7 +217,7 @@ async def test_outcomes_pass_as_they_are(bench: Bench) -> None:
         await bench.run(END, how="reject")
     with pytest.raises(Retry) as retried:
         await bench.run(END, how="retry")
-    with pytest.raises(Reject, match="Meant for the job"):
+    with pytest.raises(OverLimit, match="Meant for the job"):
         await bench.run(END, how="group")
     with pytest.raises(TooLarge) as refused:
         await bench.run(END, how="too large")

@@ -1,7 +1,10 @@
 """Slices: quick jobs run together, and none of them waits for a slow one."""
 
 import asyncio
+import dataclasses
+import os
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
@@ -9,7 +12,9 @@ import pytest
 
 from helixnet.jobs.states import Status
 from helixnet.jobs.store.transitions import Settled
-from helixnet.processors.base import JobContext
+from helixnet.processors.base import RetryPolicy
+from helixnet.processors.context import BlockingContext, JobContext
+from helixnet.processors.registry import Registry
 from helixnet.worker.attempt import Ended, StopReason
 from helixnet.worker.pace import MOST_JOBS, Pace
 from helixnet.worker.recording import record
@@ -173,6 +178,52 @@ async def test_a_processor_that_wants_to_end_the_process_fails_alone(make_bench:
     await SliceRun(await bench.claim(100), bench.resources, bench.pace).run()
 
     assert [(await bench.ledger.job(job_id)).status for job_id in ids] == ["FAILED", "COMPLETED"]
+
+
+async def test_a_plain_function_runs_in_a_thread_and_hears_of_its_end(make_bench: MakeBench) -> None:
+    begun, heard = threading.Event(), threading.Event()
+
+    def slow(context: BlockingContext, _params: AnyParams) -> None:
+        begun.set()
+        while not context.cancelled:
+            time.sleep(0.01)
+        heard.set()
+
+    def quick(context: BlockingContext, params: AnyParams) -> dict[str, str]:
+        (context.scratch / "kept").write_text("something")
+        return {"scratch": str(context.scratch), "key": context.idempotency_key}
+
+    bench = await make_bench(quick=quick, slow=slow)
+    ids = [await bench.ledger.submit(processor=name) for name in ("quick", "slow")]
+    run = SliceRun(await bench.claim(100), bench.resources, bench.pace)
+
+    running = asyncio.create_task(run.run())
+    assert await asyncio.to_thread(begun.wait, 20)
+    assert run.attempt is not None
+    run.attempt.stop(StopReason.CANCELLED)
+    await running
+
+    assert await asyncio.to_thread(heard.wait, 20)
+    jobs = [await bench.ledger.job(job_id) for job_id in ids]
+    assert [job.status for job in jobs] == ["COMPLETED", "CANCELLED"]
+    assert jobs[0].result is not None
+    assert jobs[0].result["key"] == str(ids[0])
+    assert not await asyncio.to_thread(os.path.lexists, jobs[0].result["scratch"])
+
+
+async def test_a_job_that_ran_into_a_limit_is_not_tried_again_where_the_policy_says_so(make_bench: MakeBench) -> None:
+    async def quick(_context: JobContext, _params: AnyParams) -> None:
+        raise MemoryError
+
+    bench = await make_bench(quick=quick)
+    processor = dataclasses.replace(bench.resources.registry.get("quick"), retry=RetryPolicy(again_after_limit=False))
+    bench.resources = dataclasses.replace(bench.resources, registry=Registry([processor]))
+    job_id = await bench.ledger.submit(processor="quick")
+
+    await SliceRun(await bench.claim(1), bench.resources, bench.pace).run()
+
+    job = await bench.ledger.job(job_id)
+    assert (job.status, job.attempt, job.error and job.error["kind"]) == ("FAILED", 1, "limit")
 
 
 async def test_an_outcome_that_cannot_be_written_keeps_no_other_from_it(make_bench: MakeBench) -> None:

@@ -35,7 +35,7 @@ from helixnet.jobs.schemas import (
 from helixnet.jobs.states import FINAL, Status
 from helixnet.jobs.store import commands, reading
 from helixnet.jobs.store.reading import JobRow
-from helixnet.processors.registry import Registry, check_inputs, parse_params
+from helixnet.processors.registry import Registry, check_files, check_inputs, parse_params
 
 PREVIEW_BYTES = 4096
 LONGEST_NAME = 120
@@ -94,7 +94,8 @@ async def submit(
 ) -> Accepted:
     """Enter a job into the ledger, with files just `uploaded` for it and files referred to by key.
 
-    Raises Invalid for an unknown processor, parameters or roles that do not fit, or a key that is not the owner's.
+    Raises Invalid for an unknown processor, parameters, roles or files that do not fit, or a key that is not the
+    owner's, and TooLarge for a file that is larger than the processor takes.
     """
     uploaded = uploaded or {}
     job = draft(registry, owner_id, submission, [*submission.inputs, *uploaded], job_id or new_job_id())
@@ -102,6 +103,8 @@ async def submit(
     for role, key in submission.inputs.items():
         if key not in referred:
             raise Invalid(f"{role}: there is no stored file of yours under {key!r}.")
+    check_files(registry.get(submission.processor), {role: referred[key] for role, key in submission.inputs.items()})
+    check_files(registry.get(submission.processor), uploaded)
     payload = submission.inputs | {role: artifact.storage_key for role, artifact in uploaded.items()}
     job.payload = dump_json(payload)
     await commands.submit(session, [job])

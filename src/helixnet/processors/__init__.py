@@ -1,18 +1,18 @@
 """The processor kit: what third parties import to write a processor of their own."""
 
 from helixnet.processors.base import (
-    BlockingContext,
-    BlockingInput,
-    Input,
     InputRole,
-    JobContext,
     NoParams,
+    Output,
+    OverLimit,
     ProcessLimits,
     Processor,
     Reject,
     Retry,
     RetryPolicy,
+    UpstreamFailed,
 )
+from helixnet.processors.context import BlockingContext, BlockingInput, Input, JobContext
 
 __all__ = [
     "BlockingContext",
@@ -21,9 +21,12 @@ __all__ = [
     "InputRole",
     "JobContext",
     "NoParams",
+    "Output",
+    "OverLimit",
     "ProcessLimits",
     "Processor",
     "Reject",
     "Retry",
     "RetryPolicy",
+    "UpstreamFailed",
 ]

@@ -4,23 +4,45 @@ A processor returns its result (anything that is JSON, or a Pydantic model) or r
 any other exception is a failure, retried by the processor's policy.
 """
 
-import inspect
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+import mimetypes
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal, Protocol
-from uuid import UUID
+from fnmatch import fnmatchcase
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+# Whose fault a failure is, or what stood in its way; the user's page and the operator's counts go by it.
+Kind = Literal["input", "limit", "upstream", "bug"]
+# What clients say of a file of which they know nothing.
+UNKNOWN_MEDIA_TYPE = "application/octet-stream"
+
 
 class Reject(Exception):
-    """The input can't be processed, now or ever: the job ends FAILED at once. The reason is shown to the user."""
+    """The input can't be processed, now or ever: the job ends FAILED at once. The reason is shown to the user.
+
+    `details` are further facts as JSON, such as a list of violations.
+    """
+
+    kind: ClassVar[Kind] = "input"
 
     def __init__(self, reason: str, **details: object) -> None:
         super().__init__(reason)
         self.reason = reason
         self.details = details
+
+
+class OverLimit(Reject):
+    """The input asks for more than a job may use, and would again: the job ends FAILED at once."""
+
+    kind = "limit"
+
+
+class UpstreamFailed(Reject):
+    """Something outside refused, and will again: the job ends FAILED at once. What may pass by itself is a Retry."""
+
+    kind = "upstream"
 
 
 class Retry(Exception):
@@ -40,122 +62,49 @@ class NoParams(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class InputRole:
-    """A file that a processor reads, under the role that the job's payload names it by (`content_key`, say)."""
+    """A file that a processor reads, under the role that the job's payload names it by (`content_key`, say).
+
+    `media_types` are those that it takes (`text/*` names them all), any when empty; `max_bytes` is the largest size.
+    Both are looked at when the job is submitted. A file of unknown media type is let through: the processor looks
+    at what it holds in any case.
+    """
 
     description: str
     required: bool = True
+    media_types: tuple[str, ...] = ()
+    max_bytes: int | None = None
+
+    def takes(self, media_type: str, filename: str) -> bool:
+        """Whether a file that is said to be of this media type, or by its name is of one, may be read."""
+        said = media_type.partition(";")[0].strip().lower()
+        named = mimetypes.guess_type(filename, strict=False)[0] or ""
+        return (
+            not self.media_types
+            or said in ("", UNKNOWN_MEDIA_TYPE)
+            or any(fnmatchcase(each, accepted) for each in (said, named) for accepted in self.media_types)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An artifact that a processor may write beside its result, by file name or pattern (`*.csv`)."""
+
+    description: str
+    media_type: str = UNKNOWN_MEDIA_TYPE
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How a failed attempt is tried again: exponential backoff with full jitter, bounded by `longest`."""
+    """How a failed attempt is tried again: exponential backoff with jitter, bounded by `longest`.
+
+    An attempt that ran into its limits (time, memory) is tried again as well, unless `again_after_limit` is false:
+    work that would need as much the next time ends FAILED at once.
+    """
 
     max_attempts: int = 3
     first: timedelta = timedelta(seconds=2)
     longest: timedelta = timedelta(minutes=10)
-
-
-class Input(Protocol):
-    """A stored file, opened for reading."""
-
-    @property
-    def key(self) -> str:
-        """The object's storage key."""
-
-    @property
-    def filename(self) -> str:
-        """The name that the user gave the file."""
-
-    @property
-    def size(self) -> int:
-        """The size in bytes."""
-
-    async def read(self, limit: int) -> bytes:
-        """The whole content; raises Reject when it is larger than `limit` bytes."""
-
-    def stream(self) -> AsyncIterator[bytes]:
-        """The content in pieces, in order, in constant memory."""
-
-
-class JobContext(Protocol):
-    """What a running processor may ask of the platform."""
-
-    @property
-    def job_id(self) -> UUID:
-        """The job's id: with `attempt` an idempotency key for calls to the outside."""
-
-    @property
-    def attempt(self) -> int:
-        """The attempt, counted from 1."""
-
-    @property
-    def inputs(self) -> Mapping[str, Input]:
-        """The job's stored inputs by role."""
-
-    async def progress(self, fraction: float, message: str = "") -> None:
-        """Tell how far the work is: a fraction between 0 and 1, and words for the user."""
-
-    async def log(self, message: str, **fields: object) -> None:
-        """Add a line to the job's log, seen on its page."""
-
-    async def write(
-        self, name: str, content: bytes | AsyncIterator[bytes], media_type: str = "application/octet-stream"
-    ) -> str:
-        """Store an artifact beside the result, and answer its storage key."""
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether the attempt was told to stop; long loops look at it and return early."""
-
-
-class BlockingInput(Protocol):
-    """A stored file, as a plain function of an isolated processor reads it."""
-
-    @property
-    def key(self) -> str:
-        """The object's storage key."""
-
-    @property
-    def filename(self) -> str:
-        """The name that the user gave the file."""
-
-    @property
-    def size(self) -> int:
-        """The size in bytes."""
-
-    def read(self, limit: int) -> bytes:
-        """The whole content; raises Reject when it is larger than `limit` bytes."""
-
-    def stream(self) -> Iterator[bytes]:
-        """The content in pieces, in order, in constant memory."""
-
-
-class BlockingContext(Protocol):
-    """`JobContext` for a plain function, which only an isolated processor may be: the same words, each of which waits.
-
-    Its methods may be called from any thread.
-    """
-
-    @property
-    def job_id(self) -> UUID:
-        """The job's id: with `attempt` an idempotency key for calls to the outside."""
-
-    @property
-    def attempt(self) -> int:
-        """The attempt, counted from 1."""
-
-    @property
-    def inputs(self) -> Mapping[str, BlockingInput]:
-        """The job's stored inputs by role."""
-
-    def progress(self, fraction: float, message: str = "") -> None:
-        """Tell how far the work is: a fraction between 0 and 1, and words for the user."""
-
-    def log(self, message: str, **fields: object) -> None:
-        """Add a line to the job's log, seen on its page."""
-
-    def write(self, name: str, content: bytes | Iterable[bytes], media_type: str = "application/octet-stream") -> str:
-        """Store an artifact beside the result, and answer its storage key."""
+    again_after_limit: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,11 +129,11 @@ Run = Callable[[Any, Any], Any]
 class Processor:
     """One processor: its name and version, its function, and the limits it runs under.
 
-    `run(context, params)` is a coroutine function. Work that keeps the CPU busy belongs in `asyncio.to_thread`, or in
-    a process of its own: with `isolation="process"` each attempt has one, which is killed with all that it started
-    when the attempt is told to stop, and which runs under `limits`. There `run` may be a plain function as well; it
-    is called in a thread with a `BlockingContext`.
-    `development_only` processors are unknown in production.
+    `run(context, params)` is a coroutine function, which gets a `JobContext`, or a plain function, which is called in
+    a thread and gets a `BlockingContext`. With `isolation="process"` each attempt has a process of its own, which is
+    killed with all that it started when the attempt is told to stop, and which runs under `limits`; work that keeps
+    the CPU busy, and work on what nobody vouches for, belongs there.
+    `outputs` says which artifacts it may write, by name. `development_only` processors are unknown in production.
     """
 
     name: str
@@ -193,13 +142,10 @@ class Processor:
     run: Run
     params: type[BaseModel] = NoParams
     inputs: Mapping[str, InputRole] = field(default_factory=dict)
+    outputs: Mapping[str, Output] = field(default_factory=dict)
     queue: str = "default"
     time_limit: timedelta = timedelta(minutes=30)
     retry: RetryPolicy = RetryPolicy()
     isolation: Literal["inline", "process"] = "inline"
     limits: ProcessLimits = ProcessLimits()
     development_only: bool = False
-
-    def __post_init__(self) -> None:
-        if self.isolation == "inline" and not inspect.iscoroutinefunction(self.run):
-            raise TypeError(f"processor {self.name!r}: run must be a coroutine function, unless isolation is 'process'")

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from helixnet.processors.base import JobContext, Processor, Reject, Retry
+from helixnet.processors.base import Processor, Reject, Retry
+from helixnet.processors.context import JobContext
 
 STEP_SECONDS = 0.1
 # A program that leaves its parent's process group and session and is nobody's child: it prints its number first.

@@ -1,15 +1,26 @@
 """The registry: every processor that is installed, found through the entry-point group `helixnet.processors`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
-from helixnet.errors import Invalid, violations
+from helixnet.errors import Invalid, TooLarge, violations
 from helixnet.processors.base import Processor
 
 GROUP = "helixnet.processors"
+
+
+class About(Protocol):
+    """What is known of a stored file before it is read."""
+
+    @property
+    def filename(self) -> str: ...
+    @property
+    def media_type(self) -> str: ...
+    @property
+    def size(self) -> int: ...
 
 
 class Registry:
@@ -66,3 +77,17 @@ def check_inputs(processor: Processor, roles: Iterable[str]) -> None:
     missing = {role for role, about in processor.inputs.items() if about.required} - given
     if missing:
         raise Invalid(f"{processor.name} needs {', '.join(sorted(missing))}.")
+
+
+def check_files(processor: Processor, files: Mapping[str, About]) -> None:
+    """Raise Invalid, or TooLarge, unless each file (by its role) is of a kind and a size that the processor takes."""
+    for role, about in files.items():
+        asked = processor.inputs[role]
+        if not asked.takes(about.media_type, about.filename):
+            takes = ", ".join(asked.media_types)
+            raise Invalid(
+                f"{role}: {processor.name} can't read {about.filename} ({about.media_type}); it takes {takes}."
+            )
+        if asked.max_bytes is not None and about.size > asked.max_bytes:
+            limit = f"{processor.name} takes at most {asked.max_bytes:,}"
+            raise TooLarge(f"{role}: {about.filename} has {about.size:,} bytes; {limit}.")

@@ -1,6 +1,7 @@
 """One attempt at one job: run its processor, store what it made, and say how it ended."""
 
 import asyncio
+import inspect
 import random
 import time
 from dataclasses import dataclass, field
@@ -23,8 +24,10 @@ from helixnet.jobs.store.transitions import Settled
 from helixnet.processors.base import Processor, RetryPolicy
 from helixnet.processors.registry import Registry, parse_params
 from helixnet.worker import failure, spans
-from helixnet.worker.context import LedgerAway, RunContext, open_inputs
+from helixnet.worker.blocking import Blocking
+from helixnet.worker.context import RunContext
 from helixnet.worker.failure import Failure
+from helixnet.worker.inputs import LedgerAway
 from helixnet.worker.isolation.run import Isolation
 
 # Results of jobs without files stay in the row up to this size; larger ones, and those of jobs with files, are objects.
@@ -163,6 +166,8 @@ class Attempt:
             return self._stop_reason or self._failed(error)
         finally:
             limit.cancel()
+            if self._context is not None:
+                await self._context.close()
 
     async def _process(self) -> Completed:
         job, resources = self.job, self._resources
@@ -171,7 +176,7 @@ class Attempt:
         self._policy = processor.retry
         params = parse_params(processor, job.params)
         context = self._context = RunContext(job, resources.database, resources.blobs, resources.hints)
-        context.inputs = await open_inputs(job, resources.database, resources.blobs)
+        await context.open_inputs()
         logger.info("🎬 Starting processing with %s...", processor.name, version=processor.version)
         result = _to_json(await self._call(processor, context, params))
         if not job.payload and not context.written and len(result) <= RESULT_IN_ROW_BYTES:
@@ -192,7 +197,9 @@ class Attempt:
         if processor.isolation == "process":
             return await self._resources.isolation.run(processor, context, params)
         try:
-            return await processor.run(context, params)
+            if inspect.iscoroutinefunction(processor.run):
+                return await processor.run(context, params)
+            return await _in_a_thread(processor, context, params)
         except (SystemExit, KeyboardInterrupt) as error:
             # It would end the worker process, and the jobs behind it with it.
             raise RuntimeError(f"The processor raised {type(error).__name__}.") from error
@@ -223,7 +230,8 @@ class Attempt:
                 return self._after_failure(outcome)
 
     def _after_failure(self, failed: Failure) -> Settled:
-        again = Status.FAILED if failed.final else Status.PENDING
+        hopeless = failed.final or (failed.error["kind"] == "limit" and not self._policy.again_after_limit)
+        again = Status.FAILED if hopeless else Status.PENDING
         return Settled(
             id=self.job.id,
             attempt=self.job.attempt,
@@ -247,6 +255,15 @@ def backoff(policy: RetryPolicy, attempt: int) -> timedelta:
     """
     ceiling: timedelta = min(policy.first * 2 ** min(attempt - 1, 30), policy.longest)
     return random.uniform(0.5, 1) * ceiling  # noqa: S311 - spreads load, guards nothing
+
+
+async def _in_a_thread(processor: Processor, context: RunContext, params: BaseModel) -> object:
+    """Run a plain function; one that is told to stop, and does not, is ended with its process."""
+    blocking = Blocking(context, asyncio.get_running_loop())
+    try:
+        return await asyncio.to_thread(processor.run, blocking, params)
+    finally:
+        blocking.stop()
 
 
 def _to_json(result: object) -> bytes:

@@ -1,9 +1,9 @@
-"""What a running processor sees of the platform: its inputs, its artifacts, progress and log."""
+"""What a running processor sees of the platform: its inputs, its artifacts, progress, log and output."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -14,64 +14,19 @@ from helixnet.artifacts import service as artifacts
 from helixnet.artifacts.service import NewArtifact
 from helixnet.blobs import BlobStore
 from helixnet.db import Database
-from helixnet.errors import TooLarge
 from helixnet.hints import Hints
 from helixnet.jobs import service as jobs
-from helixnet.jobs.store import reading, transitions
+from helixnet.jobs.store import transitions
 from helixnet.jobs.store.claims import ClaimedJob
-from helixnet.processors.base import Input, Reject
+from helixnet.processors.context import Input
+from helixnet.worker.files import Scratch, content_of
+from helixnet.worker.inputs import open_inputs
 
-PROGRESS_EVERY_SECONDS = 0.25
+PROGRESS_EVERY_SECONDS = OUTPUT_EVERY_SECONDS = 0.25
 LONGEST_LINE = 4000
 RESERVED_NAMES = frozenset({"", ".", "..", "result.json"})
 
 logger = log.logger("helix.worker")
-
-
-class LedgerAway(Exception):
-    """The database did not answer before the work could begin: no fault of the job's."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredInput:
-    """An input in storage, read when it is asked for."""
-
-    key: str
-    filename: str
-    size: int
-    blobs: BlobStore
-
-    async def read(self, limit: int) -> bytes:
-        try:
-            return await self.blobs.get(self.key, limit)
-        except TooLarge as error:
-            raise Reject(f"{self.filename} has {self.size} bytes; at most {limit} can be processed.") from error
-
-    def stream(self) -> AsyncIterator[bytes]:
-        return self.blobs.stream(self.key)
-
-
-async def open_inputs(job: ClaimedJob, database: Database, blobs: BlobStore) -> dict[str, Input]:
-    """The job's inputs by role. Raises LedgerAway."""
-    if not job.payload:
-        return {}
-    try:
-        async with database.statement() as session:
-            found = {
-                artifact.storage_key: artifact
-                for link, artifact in await reading.artifacts(session, job.id)
-                if link.direction == "input"
-            }
-    except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
-        raise LedgerAway from error
-    opened: dict[str, Input] = {}
-    for role, key in job.payload.items():
-        artifact = found.get(key)
-        if artifact is None:
-            raise Reject(f"{role}: the file is no longer stored.")
-        logger.info("⬇️ Downloading file for %s from storage key: %s", role, key, size=artifact.size)
-        opened[role] = StoredInput(key, artifact.filename, artifact.size, blobs)
-    return opened
 
 
 class RunContext:
@@ -83,6 +38,9 @@ class RunContext:
         self._blobs = blobs
         self._hints = hints
         self._told_at = 0.0
+        self._output: list[str] = []
+        self._output_at = 0.0
+        self._scratch = Scratch()
         self.inputs: Mapping[str, Input] = {}
         self.written: list[NewArtifact] = []
         self.stored = False  # whether anything was begun to be stored
@@ -99,6 +57,14 @@ class RunContext:
     @property
     def attempt(self) -> int:
         return self._job.attempt
+
+    @property
+    def idempotency_key(self) -> str:
+        return str(self._job.id)
+
+    @property
+    def scratch(self) -> Path:
+        return self._scratch.folder
 
     @property
     def cancelled(self) -> bool:
@@ -124,15 +90,36 @@ class RunContext:
         told: dict[str, object] = {key: str(value)[:LONGEST_LINE] for key, value in fields.items()}
         await self._note("LOG", told | {"message": line})
 
+    async def output(self, text: str) -> None:
+        """Show it at most four times a second, what came meanwhile together."""
+        self._output.append(text)
+        if time.monotonic() - self._output_at >= OUTPUT_EVERY_SECONDS:
+            await self._show_output()
+
+    async def open_inputs(self) -> None:
+        """Open the job's files. Raises LedgerAway, and Reject when one is no longer stored."""
+        self.inputs = await open_inputs(self._job, self._database, self._blobs, self._scratch)
+
+    async def close(self) -> None:
+        """Tell what has not been told yet, and leave no file behind on this machine."""
+        await self._show_output()
+        await self._scratch.remove()
+
+    async def _show_output(self) -> None:
+        text, self._output, self._output_at = "".join(self._output), [], time.monotonic()
+        for start in range(0, len(text), LONGEST_LINE):
+            await self._note("OUTPUT", {"text": storable(text[start : start + LONGEST_LINE])})
+
     async def write(
-        self, name: str, content: bytes | AsyncIterator[bytes], media_type: str = "application/octet-stream"
+        self, name: str, content: bytes | Path | AsyncIterator[bytes], media_type: str = "application/octet-stream"
     ) -> str:
         if name in RESERVED_NAMES or "/" in name or "\x00" in name:
             raise ValueError(f"{name!r} can't be the name of an artifact")
         if any(artifact.filename == name for artifact in self.written):
             raise ValueError(f"this attempt has written an artifact called {name!r} already")
         self.stored = True
-        stored = await artifacts.put(self._blobs, self.prefix + name, content, name, media_type)
+        source = content_of(content) if isinstance(content, Path) else content
+        stored = await artifacts.put(self._blobs, self.prefix + name, source, name, media_type)
         self.written.append(stored)
         return stored.storage_key
 

@@ -28,7 +28,7 @@ FINGERPRINT_CHARACTERS = 16
 
 PLATFORM = "helixnet"
 BUILT_IN = f"{PLATFORM}.processors"
-NO_PROCESSORS = frozenset({f"{BUILT_IN}.base", f"{BUILT_IN}.registry"})
+NO_PROCESSORS = frozenset({f"{BUILT_IN}.base", f"{BUILT_IN}.context", f"{BUILT_IN}.registry"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +50,8 @@ def failed(error: BaseException, processor: str) -> Failure:
     """What an exception of a processor means. It never raises, whatever it is given."""
     cause = _meant(error)
     match cause:
-        case Reject(reason=reason, details=details):
-            return _failure(processor, error, cause, "input", reason, details, final=True)
+        case Reject(kind=kind, reason=reason, details=details):
+            return _failure(processor, error, cause, kind, reason, details, final=True)
         case Retry(reason=reason, after=after):
             return _failure(processor, error, cause, "upstream", reason, retry_after=after)
         case Unavailable(message=message):

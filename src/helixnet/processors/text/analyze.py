@@ -3,7 +3,8 @@
 import asyncio
 from datetime import timedelta
 
-from helixnet.processors.base import InputRole, JobContext, Processor, Reject
+from helixnet.processors.base import InputRole, Processor, Reject
+from helixnet.processors.context import JobContext
 from helixnet.processors.text.decoding import Decoded, decode
 from helixnet.processors.text.document import Document
 from helixnet.processors.text.language import UNKNOWN, Language, detect

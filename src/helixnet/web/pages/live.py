@@ -26,7 +26,7 @@ from helixnet.web.state import State
 GATHER_SECONDS = 0.1
 CHECK_SECONDS = 15.0
 RECONNECT_MILLISECONDS = 2000
-UNSEEN_IN_LISTS = frozenset({"LOG"})
+UNSEEN_IN_LISTS = frozenset({"LOG", "OUTPUT"})
 
 logger = log.logger("helix.web")
 

@@ -7,6 +7,7 @@ import os
 import socket
 import tempfile
 import traceback
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -15,8 +16,8 @@ from pydantic import BaseModel
 
 from helixnet.errors import HelixError
 from helixnet.processors.base import ProcessLimits, Processor, Reject, Retry
+from helixnet.worker.blocking import Blocking
 from helixnet.worker.isolation import frames, system
-from helixnet.worker.isolation.blocking import Blocking
 from helixnet.worker.isolation.frames import Header
 from helixnet.worker.isolation.origin import Origin
 from helixnet.worker.isolation.proxy import Platform, PlatformFailed, RemoteContext
@@ -58,7 +59,7 @@ async def _outcome(platform: Platform, origin: Origin, started: Header, params: 
     try:
         processor = origin.load()
         package = getattr(processor.run, "__module__", None) or package
-        result = await _call(processor, RemoteContext(platform, started), params)
+        result = await _call(processor, RemoteContext(platform, started, Path.cwd()), params)
         body = orjson.dumps(result.model_dump(mode="json") if isinstance(result, BaseModel) else result)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the worker is to hear of it
         return _raised(_meant(error), package), b""
@@ -82,7 +83,7 @@ def _meant(error: BaseException) -> BaseException:
 def _raised(error: BaseException, package: str) -> Header:
     match error:
         case Reject():
-            return _fitting({"end": "reject", "reason": _words(error.reason)}, error.details)
+            return _fitting({"end": "reject", "kind": error.kind, "reason": _words(error.reason)}, error.details)
         case Retry():
             after = None if error.after is None else error.after.total_seconds()
             return {"end": "retry", "reason": _words(error.reason), "after": after}
@@ -97,8 +98,7 @@ async def _call(processor: Processor, context: RemoteContext, params: bytes) -> 
     parsed = processor.params.model_validate_json(params)
     if inspect.iscoroutinefunction(processor.run):
         return await processor.run(context, parsed)
-    blocking = Blocking(context, asyncio.get_running_loop())
-    return await asyncio.to_thread(processor.run, blocking, parsed)
+    return await asyncio.to_thread(processor.run, Blocking(context, asyncio.get_running_loop()), parsed)
 
 
 def _failed(error: BaseException, package: str) -> Header:

@@ -17,6 +17,7 @@ import orjson
 
 from helixnet.errors import Unavailable
 from helixnet.processors.base import ProcessLimits
+from helixnet.worker.files import SCRATCH_PREFIX
 from helixnet.worker.isolation import keeper
 from helixnet.worker.isolation.origin import Origin
 
@@ -69,7 +70,7 @@ class Launcher:
         """A process that waits to be told what its attempt is. Raises Unavailable when there can be none now."""
         control, keepers_control = socket.socketpair()
         data, childs_data = socket.socketpair()
-        child = Child(control, data, tempfile.mkdtemp(prefix="helix-job-"))
+        child = Child(control, data, tempfile.mkdtemp(prefix=SCRATCH_PREFIX))
         for end in (control, data):
             end.setblocking(False)
         asked = {"origin": origin.as_json(), "limits": asdict(limits), "scratch": child.scratch}

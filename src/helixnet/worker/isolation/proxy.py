@@ -4,12 +4,15 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import UUID
 
 import orjson
 
 from helixnet.errors import HelixError
-from helixnet.processors.base import Input, Reject
+from helixnet.processors.base import Reject
+from helixnet.processors.context import Input
+from helixnet.worker.files import content_of, copied
 from helixnet.worker.isolation import frames
 from helixnet.worker.isolation.errors import refusal
 from helixnet.worker.isolation.frames import PIECE_BYTES, Header
@@ -77,7 +80,11 @@ class RemoteInput:
     key: str
     filename: str
     size: int
+    media_type: str
+    sha256: str
+    stands_at: Path | None
     platform: Platform
+    scratch: Path
 
     async def read(self, limit: int) -> bytes:
         content = bytearray()
@@ -99,18 +106,36 @@ class RemoteInput:
         finally:
             await self.platform.ask({"do": "close", "stream": number})
 
+    async def path(self) -> Path:
+        return self.stands_at or await copied(self, self.scratch)
+
 
 class RemoteContext:
     """The `JobContext` of an isolated process, which is never told to stop: it is killed."""
 
-    def __init__(self, platform: Platform, started: Header) -> None:
+    def __init__(self, platform: Platform, started: Header, scratch: Path) -> None:
         self._platform = platform
         self.job_id = UUID(started["job_id"])
         self.attempt: int = started["attempt"]
+        self.scratch = scratch
         self.inputs: Mapping[str, Input] = {
-            role: RemoteInput(role, about["key"], about["filename"], about["size"], platform)
+            role: RemoteInput(
+                role,
+                about["key"],
+                about["filename"],
+                about["size"],
+                about["media_type"],
+                about["sha256"],
+                None if about["stands_at"] is None else Path(about["stands_at"]),
+                platform,
+                scratch,
+            )
             for role, about in started["inputs"].items()
         }
+
+    @property
+    def idempotency_key(self) -> str:
+        return str(self.job_id)
 
     @property
     def cancelled(self) -> bool:
@@ -125,8 +150,12 @@ class RemoteContext:
             raise ValueError(f"the fields of a log line may have {LONGEST_FIELDS} bytes in all")
         await self._platform.ask({"do": "log", "message": _text(message), "fields": told})
 
+    async def output(self, text: str) -> None:
+        for start in range(0, len(text), LONGEST_LINE):
+            await self._platform.ask({"do": "output", "text": _text(text[start : start + LONGEST_LINE])})
+
     async def write(
-        self, name: str, content: bytes | AsyncIterator[bytes], media_type: str = "application/octet-stream"
+        self, name: str, content: bytes | Path | AsyncIterator[bytes], media_type: str = "application/octet-stream"
     ) -> str:
         if len(name) > LONGEST_NAME or len(media_type) > LONGEST_NAME:
             raise ValueError(f"names have at most {LONGEST_NAME} characters")
@@ -137,7 +166,7 @@ class RemoteContext:
         opened, _ = await self._platform.ask({"do": "create"} | about)
         number = opened["stream"]
         try:
-            async for piece in _pieces(content):
+            async for piece in _pieces(content_of(content) if isinstance(content, Path) else content):
                 await self._platform.ask({"do": "put", "stream": number}, piece)
         except BaseException:
             await self._platform.ask({"do": "abandon", "stream": number})

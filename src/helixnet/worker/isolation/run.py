@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
-from helixnet.processors.base import JobContext, Processor, Reject, Retry
+from helixnet.processors.base import OverLimit, Processor, Reject, Retry, UpstreamFailed
+from helixnet.processors.context import JobContext
 from helixnet.worker.isolation.errors import ProcessorFailed, death, over, refusal
 from helixnet.worker.isolation.frames import BadMessage, Header
 from helixnet.worker.isolation.launcher import Launcher, certainly
@@ -16,6 +17,7 @@ from helixnet.worker.isolation.service import Service
 
 LONGEST_MESSAGE, LONGEST_TRACE, LONGEST_PLACE = 4000, 16_000, 500
 LONGEST_WAIT = timedelta(days=366)
+REJECTIONS = {kind.kind: kind for kind in (Reject, OverLimit, UpstreamFailed)}
 
 
 class Isolation:
@@ -99,8 +101,8 @@ def _read(end: Header, body: bytes) -> object:
                 return orjson.loads(body)
             except orjson.JSONDecodeError as error:
                 raise BadMessage("a result that is not JSON") from error
-        case {"end": "reject", "reason": str(reason)}:
-            rejected = Reject(reason[:LONGEST_MESSAGE])
+        case {"end": "reject", "kind": "input" | "limit" | "upstream" as kind, "reason": str(reason)}:
+            rejected = REJECTIONS[kind](reason[:LONGEST_MESSAGE])
             rejected.details = _fields(end)
             raise rejected
         case {"end": "retry", "reason": str(reason), "after": None | int() | float() as after}:

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from helixnet.errors import HelixError
-from helixnet.processors.base import JobContext, Reject
+from helixnet.processors.base import Reject
+from helixnet.processors.context import JobContext
 from helixnet.worker.isolation import frames
 from helixnet.worker.isolation.frames import PIECE_BYTES, REQUESTS_UNDER_WAY, BadMessage, Header
 
@@ -62,7 +63,14 @@ class Service:
             "job_id": str(context.job_id),
             "attempt": context.attempt,
             "inputs": {
-                role: {"key": one.key, "filename": one.filename, "size": one.size}
+                role: {
+                    "key": one.key,
+                    "filename": one.filename,
+                    "size": one.size,
+                    "media_type": one.media_type,
+                    "sha256": one.sha256,
+                    "stands_at": None if (place := getattr(one, "stands_at", None)) is None else str(place),
+                }
                 for role, one in context.inputs.items()
             },
         }
@@ -116,6 +124,8 @@ class Service:
                 await self._context.progress(fraction, message)
             case {"do": "log", "message": str(message), "fields": dict(fields)}:
                 await self._log(message, fields)
+            case {"do": "output", "text": str(text)}:
+                await self._context.output(text)
             case {"do": "open", "role": str(role)}:
                 return {"stream": self._open(role)}, b""
             case {"do": "next", "stream": int(number)}:

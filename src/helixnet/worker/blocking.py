@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
-from helixnet.processors.base import BlockingInput, Input
-from helixnet.worker.isolation.proxy import RemoteContext
+from helixnet.processors.context import BlockingInput, Input, JobContext
 
 T = TypeVar("T")
 
@@ -30,6 +30,14 @@ class _Input:
     def size(self) -> int:
         return self.asynchronous.size
 
+    @property
+    def media_type(self) -> str:
+        return self.asynchronous.media_type
+
+    @property
+    def sha256(self) -> str:
+        return self.asynchronous.sha256
+
     def read(self, limit: int) -> bytes:
         return _wait(self.loop, self.asynchronous.read(limit))
 
@@ -38,16 +46,32 @@ class _Input:
         while (piece := _wait(self.loop, _next(pieces))) is not None:
             yield piece
 
+    def path(self) -> Path:
+        return _wait(self.loop, self.asynchronous.path())
+
 
 class Blocking:
-    """The `BlockingContext` over a context whose event loop runs in another thread."""
+    """The `BlockingContext` over a context whose event loop runs in another thread.
 
-    def __init__(self, context: RemoteContext, loop: asyncio.AbstractEventLoop) -> None:
+    It hears of being told to stop by `stop`; where the process is killed instead, nobody calls that.
+    """
+
+    def __init__(self, context: JobContext, loop: asyncio.AbstractEventLoop) -> None:
         self._context = context
         self._loop = loop
         self.job_id = context.job_id
         self.attempt = context.attempt
+        self.idempotency_key = context.idempotency_key
+        self.cancelled = False
         self.inputs: Mapping[str, BlockingInput] = {role: _Input(one, loop) for role, one in context.inputs.items()}
+
+    @property
+    def scratch(self) -> Path:
+        return self._context.scratch
+
+    def stop(self) -> None:
+        """Tell the function that its attempt is to end."""
+        self.cancelled = True
 
     def progress(self, fraction: float, message: str = "") -> None:
         _wait(self._loop, self._context.progress(fraction, message))
@@ -55,8 +79,13 @@ class Blocking:
     def log(self, message: str, **fields: object) -> None:
         _wait(self._loop, self._context.log(message, **fields))
 
-    def write(self, name: str, content: bytes | Iterable[bytes], media_type: str = "application/octet-stream") -> str:
-        source = content if isinstance(content, bytes) else _from_thread(content)
+    def output(self, text: str) -> None:
+        _wait(self._loop, self._context.output(text))
+
+    def write(
+        self, name: str, content: bytes | Path | Iterable[bytes], media_type: str = "application/octet-stream"
+    ) -> str:
+        source = content if isinstance(content, bytes | Path) else _from_thread(content)
         return _wait(self._loop, self._context.write(name, source, media_type))
 
 
