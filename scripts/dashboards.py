@@ -126,6 +126,12 @@ DASHBOARDS: dict[str, tuple[str, dict[str, str], tuple[Panel, ...]]] = {
             many(
                 "Rings heard", rate("helix_rings_heard_total", "queue, outcome", QUEUE), "{{queue}} {{outcome}}", "ops"
             ),
+            many(
+                "Looks without a ring",
+                rate("helix_worker_looks_total", "queue, outcome", QUEUE),
+                "{{queue}} {{outcome}}",
+                "ops",
+            ),
             many("Paused", f"max by (queue) (helix_queue_paused{QUEUE})", "{{queue}}"),
             many("Put in line by their start time", rate("helix_jobs_ripened_total", ""), "jobs", "ops"),
         ),

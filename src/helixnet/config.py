@@ -74,6 +74,9 @@ class Settings(BaseSettings):
         1024**3, ge=0, description="A worker process that has grown larger is replaced between two jobs; 0 for never."
     )
     ring_budget_seconds: float = Field(5, gt=0, description="How long one ring keeps a worker process on one queue.")
+    look_seconds: float = Field(
+        3, ge=0, description="A worker process that has heard no ring for so long looks for work itself; 0 for never."
+    )
     keep_ended_days: float = Field(
         0, ge=0, description="Ended jobs are deleted, with their history and files, after so many days; 0 keeps them."
     )

@@ -111,13 +111,14 @@ def test_rings_that_nobody_hears_do_not_fill_the_memory_of_valkey(
 def wired(cable: Cable) -> Iterator[Stack]:
     """A HelixNet on that broker, with quorum queues in RabbitMQ.
 
-    Beat sweeps once, as it starts, and not again: whatever runs later was rung for.
+    Beat sweeps once, as it starts, and not again, and no worker looks for work: whatever runs later was rung for.
     """
     with tempfile.TemporaryDirectory(prefix="helix-own-", ignore_cleanup_errors=True) as folder:
         environment = {
             "HELIX_BROKER_URL": cable.url,
             "HELIX_RABBITMQ_QUEUE_TYPE": "quorum",
             "HELIX_HOUSEKEEPING_SECONDS": "3600",
+            "HELIX_LOOK_SECONDS": "0",
         }
         stack = Stack(Path(folder) / "home", environment)
         stack.start()

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -158,16 +158,23 @@ def test_a_round_is_noted_in_no_file_that_somebody_else_laid_there(tmp_path: Pat
     assert not target.exists()
 
 
+@pytest.fixture
+def deaf_stack(tmp_path: Path) -> Iterator[Stack]:
+    """A HelixNet whose workers know of work by rings alone."""
+    stack = Stack(tmp_path / "home", {"HELIX_LEASE_SECONDS": "3", "HELIX_LOOK_SECONDS": "0"})
+    stack.start()
+    yield stack
+    assert stack.stop() == 0, stack.log
+
+
 @pytest.mark.drill
 @pytest.mark.xdist_group("drills")
-def test_a_worker_that_hears_no_ring_any_more_is_found_out(
-    own_stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    state = Home(own_stack.home).read_state()
+def test_a_worker_that_hears_no_ring_any_more_is_found_out(deaf_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = Home(deaf_stack.home).read_state()
     assert state is not None
     settings = Settings.model_validate(settings_in(state))
     monkeypatch.setattr(liveness, "PATIENCE", timedelta(seconds=1))
-    client = own_stack.client()
+    client = deaf_stack.client()
     wait_until(lambda: helix("alive", "worker", **state).returncode == 0, "the probe passes", PATIENCE_SECONDS)
 
     def found_out() -> bool:
@@ -178,7 +185,7 @@ def test_a_worker_that_hears_no_ring_any_more_is_found_out(
         return False
 
     # Its processes live and beat; only who hands them the rings is frozen.
-    worker = own_stack.part("worker")
+    worker = deaf_stack.part("worker")
     worker.send_signal(signal.SIGSTOP)
     try:
         job = client.submit("core.echo", {"message": "hello"})

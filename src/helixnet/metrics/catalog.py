@@ -43,6 +43,9 @@ JOBS_SUBMITTED = Counter("helix_jobs_submitted_total", "Jobs that entered the le
 RINGS_HEARD = Counter(
     "helix_rings_heard_total", "Rings that a worker heard; spare ones found no work.", ("queue", "outcome")
 )
+LOOKS = Counter(
+    "helix_worker_looks_total", "Looks for work without a ring; spare ones found none.", ("queue", "outcome")
+)
 JOBS_CLAIMED = Counter("helix_jobs_claimed_total", "Attempts that were begun.", ("queue",))
 WAIT_SECONDS = Histogram(
     "helix_job_wait_seconds", "How long jobs had been due when they were claimed.", LONG, ("queue",)

@@ -25,6 +25,10 @@ logger = log.logger("helix.worker")
 class RingConsumer(Consumer):  # type: ignore[misc] # Celery carries no types
     """Celery's consumer, without the step that makes 28 queues and 28 exchanges in RabbitMQ for tasks with an ETA."""
 
+    # The first start counts as another one: at its first, Celery would end the worker if a child had died while it
+    # waited for the broker. The pool replaces such a child.
+    restart_count = 0
+
     class Blueprint(Consumer.Blueprint):  # type: ignore[misc]
         default_steps: ClassVar[list[str]] = [
             step for step in Consumer.Blueprint.default_steps if not step.endswith(":DelayedDelivery")

@@ -24,6 +24,7 @@ def begin(processors: Registry, queues: Iterable[str]) -> None:
     for queue in queues:
         for outcome in ("work", "spare"):
             catalog.RINGS_HEARD.add(0, queue, outcome)
+            catalog.LOOKS.add(0, queue, outcome)
     for outcome in ("confirmed", "unanswered", "lease_lost"):
         catalog.HEARTBEATS.add(0, outcome)
 

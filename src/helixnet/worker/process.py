@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -20,11 +21,13 @@ from helixnet.hints import Hints
 from helixnet.jobs.store import claims
 from helixnet.jobs.store.claims import ClaimedJob
 from helixnet.metrics import catalog
+from helixnet.metrics.kinds import Counter
 from helixnet.processors.registry import Registry
 from helixnet.worker import counting, spans
 from helixnet.worker.attempt import Resources, StopReason
 from helixnet.worker.heartbeat import Heartbeat
 from helixnet.worker.isolation.run import Isolation
+from helixnet.worker.lookout import Lookout
 from helixnet.worker.pace import Pace
 from helixnet.worker.recording import ANSWER_SECONDS, hand_back_unheard
 from helixnet.worker.slices import Caretaker, SliceRun
@@ -57,6 +60,10 @@ class WorkerProcess:
         self._resources: Resources | None = None
         self._slice: SliceRun | None = None
         self._draining_since = 0.0
+        # The event loop runs for a ring or for a look, one at a time.
+        self._turn = threading.Lock()
+        self._quiet_since = time.monotonic()
+        self._lookout = Lookout(settings.look_seconds, lambda: time.monotonic() - self._quiet_since, self._look)
         self._pace = Pace()
         self._jobs_done = 0
         self._claimed_at: float | None = None
@@ -68,9 +75,12 @@ class WorkerProcess:
         self._runner.run(self._open())
         self._heartbeat.start()
         self._caretaker.start()
+        if self._settings.look_seconds:
+            self._lookout.start()
 
     def stop(self) -> None:
         """Leave the ledger and close; called once, at the child's end."""
+        self._lookout.end()
         self._caretaker.end()
         self._heartbeat.stop()
         self._runner.run(self._close())
@@ -82,9 +92,23 @@ class WorkerProcess:
 
         `ring` is the span that rang, as a job keeps its own.
         """
-        self._ring = ring
-        if self._heartbeat.wait_until_registered(self._settings.lease_seconds):
-            self._runner.run(self._work(queue))
+        if not self._heartbeat.wait_until_registered(self._settings.lease_seconds):
+            return
+        with self._turn:
+            self._ring = ring
+            self._runner.run(self._work(queue, catalog.RINGS_HEARD))
+            self._quiet_since = time.monotonic()
+
+    def _look(self) -> bool:
+        """Do without a ring what one would ask for, in each queue; answers whether there was work."""
+        with self._turn:
+            self._ring = None
+            before = self._jobs_done
+            if self._heartbeat.worker_id is not None:
+                for queue in self._settings.queue_names:
+                    self._runner.run(self._work(queue, catalog.LOOKS))
+            self._quiet_since = time.monotonic()
+            return self._jobs_done > before
 
     def is_worn_out(self) -> bool:
         """Whether the process has done its share of jobs, or has grown too large, and is to be replaced."""
@@ -120,17 +144,18 @@ class WorkerProcess:
             await self._resources.hints.close()
             await self._resources.database.close()
 
-    async def _work(self, queue: str) -> None:
+    async def _work(self, queue: str, reasons: Counter) -> None:
+        """Run what is due in the queue; `reasons` counts whether that was anything."""
         end = time.monotonic() + self._settings.ring_budget_seconds
         first = True
         while not self._stopping():
             jobs = await self._claim(queue)
             if not jobs and queue not in await self._ripen(queue):
                 if first:
-                    catalog.RINGS_HEARD.add(1, queue, "spare")
+                    reasons.add(1, queue, "spare")
                 return
             if first:
-                catalog.RINGS_HEARD.add(1, queue, "work")
+                reasons.add(1, queue, "work")
             if first and len(jobs) >= self._pace.next_slice(queue).limit:
                 # Where a whole slice was, more may wait: wake a neighbour, who will do the same.
                 self._ringer.ring(queue)
