@@ -15,6 +15,7 @@ compose() {
   local store files=(--file "${COMPOSE_YML:-deploy/compose.yml}")
   store=${STORE:-$(sed -n 's/^HELIX_STORE=//p' "$ENV_FILE")}
   if [ "$store" = seaweedfs ]; then files+=(--file deploy/compose.seaweedfs.yml); fi
+  if [ "$(sed -n 's/^HELIX_TLS=//p' "$ENV_FILE")" = on ]; then files+=(--file deploy/compose.tls.yml); fi
   if [ -n "${DEV:-}" ]; then files+=(--file deploy/compose.dev.yml); fi
   $COMPOSE --env-file "$ENV_FILE" "${files[@]}" "$@"
 }
@@ -153,7 +154,11 @@ case $1 in
   url)
     if on_containers; then
       port=$(sed -n 's/^HELIX_HTTP_PORT=//p' "$ENV_FILE")
-      echo "http://localhost:${port:-80}"
+      if [ "$(sed -n 's/^HELIX_TLS=//p' "$ENV_FILE")" = on ]; then
+        echo "https://localhost:${port:-443}"
+      else
+        echo "http://localhost:${port:-80}"
+      fi
     else
       "$HELIX" url --home "$HOME_DIR"
     fi
