@@ -81,7 +81,7 @@ check: $(READY) $(HELM) ## Format, lint, types, layers, migrations, chart, image
 	$(BIN)/python scripts/check_migrations.py
 	$(HELM) lint --strict --quiet deploy/helm/helixnet --values tests/deploy/values/smallest.yaml
 	$(BIN)/hadolint deploy/Dockerfile
-	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose*.yml
 	source scripts/registry.sh && $(BIN)/python scripts/check_wheel.py
 
 format: $(READY) ## Put the code in form
