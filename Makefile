@@ -36,10 +36,10 @@ BENCH_BROKER = $(if $(filter file,$(origin BROKER)),both,$(BROKER))
 COMPOSE ?= docker compose
 ENGINE ?= docker
 STACK = COMPOSE="$(COMPOSE)" ENGINE="$(ENGINE)" HELIX=$(HELIX) PYTHON_BIN=$(BIN)/python HOME_DIR=$(HOME_DIR) \
-  UP_ARGS="$(UP_ARGS)" DEV="$(DEV)" STORE="$(STORE)" SERVICE="$(SERVICE)" ON="$(ON)" bash scripts/stack.sh
+  UP_ARGS="$(UP_ARGS)" DEV="$(DEV)" STORE="$(STORE)" SERVICE="$(SERVICE)" ON="$(ON)" FROM="$(FROM)" bash scripts/stack.sh
 
 .PHONY: help setup lock up up-full demo check format test bench chaos env start stop rebuild logs deploy-code db-init seed-data \
-  show-users smoke backup compose-trial pgadmin migration clean
+  show-users smoke backup restore compose-trial pgadmin migration clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,7 +81,7 @@ check: $(READY) $(HELM) ## Format, lint, types, layers, migrations, chart, image
 	$(BIN)/python scripts/check_migrations.py
 	$(HELM) lint --strict --quiet deploy/helm/helixnet --values tests/deploy/values/smallest.yaml
 	$(BIN)/hadolint deploy/Dockerfile
-	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose*.yml
 	source scripts/registry.sh && $(BIN)/python scripts/check_wheel.py
 
 format: $(READY) ## Put the code in form
@@ -133,6 +133,9 @@ smoke: $(READY) ## Walk through the stack that runs: sign-in, upload, result, pa
 
 backup: $(READY) ## Write the database and all objects to backups/
 	@$(STACK) backup
+
+restore: $(READY) ## Put a backup in the place of what is there (FROM=backups/…)
+	@$(STACK) restore
 
 compose-trial: $(READY) ## Try the compose stack for real without a container engine (Debian, root, minutes; see the script)
 	@bash scripts/compose_trial/run.sh

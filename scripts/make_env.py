@@ -32,6 +32,7 @@ SETTINGS = (
     ("HELIX_COOKIE_SECURE", "false", "true where people come by HTTPS."),
     ("HELIX_BIND", "127.0.0.1", "The address that is published. Others than this machine: only with production."),
     ("HELIX_HTTP_PORT", "80", "The platform's port; also HELIX_API_PORT, HELIX_FLOWER_PORT, HELIX_PGADMIN_PORT."),
+    ("HELIX_TLS", "off", "on: HTTPS with deploy/tls/certificate.pem and key.pem; then also HELIX_HTTP_PORT=443."),
     ("HELIX_STORE", "silo", "silo, or seaweedfs, or aws (then set HELIX_STORAGE_URL, _REGION and both keys)."),
 )
 

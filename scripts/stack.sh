@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What `make start`, `stop`, `logs`, … do: on the containers where the compose stack runs, else on the local stack.
-# From the Makefile: COMPOSE and ENGINE (commands), HELIX (a program), HOME_DIR, UP_ARGS, DEV, STORE, SERVICE, ON.
+# From the Makefile: COMPOSE and ENGINE (commands), HELIX (a program), HOME_DIR, UP_ARGS, DEV, STORE, SERVICE, ON, FROM.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,6 +15,7 @@ compose() {
   local store files=(--file "${COMPOSE_YML:-deploy/compose.yml}")
   store=${STORE:-$(sed -n 's/^HELIX_STORE=//p' "$ENV_FILE")}
   if [ "$store" = seaweedfs ]; then files+=(--file deploy/compose.seaweedfs.yml); fi
+  if [ "$(sed -n 's/^HELIX_TLS=//p' "$ENV_FILE")" = on ]; then files+=(--file deploy/compose.tls.yml); fi
   if [ -n "${DEV:-}" ]; then files+=(--file deploy/compose.dev.yml); fi
   $COMPOSE --env-file "$ENV_FILE" "${files[@]}" "$@"
 }
@@ -86,6 +87,42 @@ deploy_containers() {
   echo "web, worker, beat and Flower run the new code"
 }
 
+# What postgres's own psql says to statements, each by itself; one that fails is the last.
+postgres_does() {
+  compose exec -T postgres psql --username helix --dbname postgres --no-psqlrc --quiet --set ON_ERROR_STOP=1 \
+    "${@/#/--command=}" < /dev/null
+}
+
+# Objects first: their names are never used twice, so they harm nobody. The dump goes into a new database, which takes
+# the name of the old one once it is whole; what fails before that changes nothing.
+restore_containers() {
+  local renamed=1
+  in_web objects import < "$1/objects.tar"
+  postgres_does "DROP DATABASE IF EXISTS helix_restored" "CREATE DATABASE helix_restored TEMPLATE template0"
+  compose exec -T postgres pg_restore --username helix --dbname helix_restored --no-owner --exit-on-error \
+    < "$1/database.dump"
+  compose stop "$SERVICE_WEB" worker beat
+  postgres_does "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'helix'" \
+    "DROP DATABASE IF EXISTS helix_before_restore" \
+    "ALTER DATABASE helix RENAME TO helix_before_restore; ALTER DATABASE helix_restored RENAME TO helix" \
+    > /dev/null || renamed=
+  start_containers
+  if [ -z "$renamed" ]; then
+    echo "the database is as it was" >&2
+    return 1
+  fi
+  echo "The database is that of the dump; the one before is called helix_before_restore now."
+}
+
+restore_local() {
+  local runs=
+  if "$HELIX" url --home "$HOME_DIR" > /dev/null 2>&1; then runs=1; fi
+  "$HELIX" objects import --home "$HOME_DIR" < "$1/objects.tar"
+  if [ -n "$runs" ]; then "$HELIX" stop --home "$HOME_DIR"; fi
+  "$HELIX" db restore --home "$HOME_DIR" < "$1/database.dump"
+  if [ -n "$runs" ]; then start_local; fi
+}
+
 stop_it() {
   if on_containers; then compose down; else "$HELIX" stop --home "$HOME_DIR"; fi
 }
@@ -117,7 +154,11 @@ case $1 in
   url)
     if on_containers; then
       port=$(sed -n 's/^HELIX_HTTP_PORT=//p' "$ENV_FILE")
-      echo "http://localhost:${port:-80}"
+      if [ "$(sed -n 's/^HELIX_TLS=//p' "$ENV_FILE")" = on ]; then
+        echo "https://localhost:${port:-443}"
+      else
+        echo "http://localhost:${port:-80}"
+      fi
     else
       "$HELIX" url --home "$HOME_DIR"
     fi
@@ -135,6 +176,15 @@ case $1 in
       "$HELIX" objects export --home "$HOME_DIR" > "$folder/objects.tar"
     fi
     ls -l "$folder"
+    ;;
+  restore)
+    for file in database.dump objects.tar; do
+      if [ ! -s "${FROM:-}/$file" ]; then
+        echo "there is no ${FROM:-backups/…}/$file: make restore FROM=backups/…, a folder that make backup wrote" >&2
+        exit 2
+      fi
+    done
+    if on_containers; then restore_containers "$FROM"; else restore_local "$FROM"; fi
     ;;
   *)
     echo "stack.sh: what is '$1'?" >&2

@@ -11,6 +11,11 @@ URL=http://127.0.0.1:$HELIX_HTTP_PORT
 PYTHON=.venv/bin/python
 REPORT=$TRIAL/report.txt
 
+# What comes out, which has to match a pattern of the shell; the trial goes on, and fails at its end.
+expect() { # WHAT FOUND PATTERN
+  # shellcheck disable=SC2053 # it is a pattern
+  if [[ $2 == $3 ]]; then say "$1: $2"; else say "FAILED: $1: $2, not $3"; fi
+}
 say() { echo "$(date -u +%T) $*" | tee -a "$REPORT"; }
 do_make() {
   local began=$SECONDS
@@ -45,15 +50,17 @@ until podman --remote --url "$DOCKER_HOST" info > /dev/null 2>&1; do sleep 0.2; 
 
 do_make start
 podman ps --format '{{.Names}} {{.Status}}' | tee -a "$REPORT"
-say "user of the web: $(podman exec helixnet_helix-web-app_1 id)"
-podman exec helixnet_helix-web-app_1 touch /app/written 2> /dev/null && say "FAILED: its file system is writable"
+expect "user of the web" "$(podman exec helixnet_helix-web-app_1 id)" "uid=10001(helix) gid=10001(helix)*"
+expect "what writing to its file system says" "$(podman exec helixnet_helix-web-app_1 touch /app/written 2>&1)" \
+  "*Read-only file system*"
 do_make db-init
 do_make seed-data
 do_make show-users
 do_make smoke URL=$URL
-say "Flower without a password: $(curl --silent --output /dev/null --write-out '%{http_code}' http://127.0.0.1:$HELIX_FLOWER_PORT/workers)"
-say "pgAdmin: $(curl --silent --location --output /dev/null --write-out '%{http_code}' http://127.0.0.1:$HELIX_PGADMIN_PORT/login)"
-say "published: $(podman ps --format '{{.Names}} {{.Ports}}' | grep -- '->' | cut -d' ' -f1 | sort -u | tr '\n' ' ')"
+expect "Flower without a password" "$(curl --silent --output /dev/null --write-out '%{http_code}' http://127.0.0.1:$HELIX_FLOWER_PORT/workers)" 401
+expect "pgAdmin" "$(curl --silent --location --output /dev/null --write-out '%{http_code}' http://127.0.0.1:$HELIX_PGADMIN_PORT/login)" 200
+expect "published" "$(podman ps --format '{{.Names}} {{.Ports}}' | grep -- '->' | cut -d' ' -f1 | sort -u)" \
+  helixnet_traefik_1
 
 $PYTHON scripts/compose_trial/load.py "$URL" "$TRIAL/load.stop" > "$TRIAL/load.txt" 2>&1 &
 load=$!
@@ -61,18 +68,24 @@ load=$!
 bash -c 'source scripts/compose_trial/setup.sh; build "$IMAGE" deploy/Dockerfile . --label trial=again' >> "$TRIAL/images.log" 2>&1
 do_make deploy-code
 touch "$TRIAL/load.stop"
-wait "$load" && say "under load: $(cat "$TRIAL/load.txt")" || say "FAILED under load: $(cat "$TRIAL/load.txt")"
+wait "$load" && say "under load: $(cat "$TRIAL/load.txt")" || say "FAILED: under load: $(cat "$TRIAL/load.txt")"
 rm -f "$TRIAL/load.stop"
 
 kept=$($PYTHON scripts/compose_trial/keep.py "$URL" put)
 do_make stop
 do_make start
-say "after stop and start: $($PYTHON scripts/compose_trial/keep.py "$URL" "$kept")"
-do_make backup BACKUPS="$TRIAL/backups"
+expect "after stop and start" "$($PYTHON scripts/compose_trial/keep.py "$URL" "$kept" 2>&1)" "*read again: COMPLETED"
 timeout 5 make --no-print-directory logs SERVICE=worker > "$TRIAL/logs.txt" 2>&1 || true
-say "logs: $(grep -c 'status updated' "$TRIAL/logs.txt") lines tell of jobs"
+expect "lines of make logs that tell of jobs" "$(grep -c 'status updated' "$TRIAL/logs.txt")" "[1-9]*"
+rm -rf "$TRIAL/backups"
+do_make backup BACKUPS="$TRIAL/backups"
+lost=$($PYTHON scripts/compose_trial/keep.py "$URL" put)
+do_make restore FROM="$(echo "$TRIAL"/backups/*)"
+expect "after restore" "$($PYTHON scripts/compose_trial/keep.py "$URL" "$kept" 2>&1)" "*read again: COMPLETED"
+expect "what came after the backup" "$($PYTHON scripts/compose_trial/keep.py "$URL" "$lost" 2>&1 | tail -1)" "*404*"
 do_make rebuild
 do_make smoke URL=$URL
 say "image: $(podman image inspect --format '{{.Size}} bytes, user {{.User}}' "$IMAGE")"
 do_make stop
-say "what runs still: $(podman ps --quiet | wc -l)"
+expect "containers that run still" "$(podman ps --quiet | wc -l)" 0
+if grep FAILED "$REPORT"; then exit 1; fi

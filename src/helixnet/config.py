@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     )
     housekeeping_seconds: float = Field(1, gt=0, description="How often beat sweeps, reaps and purges.")
     progress_file: str = Field(
-        "", description="A file that beat touches after each round of housekeeping, for `helix alive beat`."
+        "", description="A file that beat touches after each round of housekeeping, for `helix health beat`."
     )
 
     metrics_port: int = Field(

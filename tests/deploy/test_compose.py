@@ -27,7 +27,7 @@ TWELVE = {
     "grafana",
 }
 # What compose files may add to, but never bring in anew.
-MORE = ["compose.dev.yml", "compose.seaweedfs.yml"]
+MORE = ["compose.dev.yml", "compose.seaweedfs.yml", "compose.tls.yml"]
 
 
 def load(name: str) -> dict[str, Any]:
@@ -68,6 +68,15 @@ def test_traefik_alone_is_published_and_on_loopback_unless_told_otherwise() -> N
 
     assert published == {"80": "8080", "8000": "8000", "5555": "5555", "5050": "5050"}
     assert all(port.startswith("${HELIX_BIND:-127.0.0.1}:") for port in SERVICES["traefik"]["ports"])
+
+
+def test_with_tls_one_port_more_is_published_and_the_certificate_is_only_read() -> None:
+    more = load("compose.tls.yml")["services"]["traefik"]
+
+    assert [port.rpartition(":")[2] for port in more["ports"]] == ["8081"]
+    assert all(port.startswith("${HELIX_BIND:-127.0.0.1}:") for port in more["ports"])
+    assert more["volumes"] == ["${HELIX_TLS_FOLDER:-./tls}:/etc/traefik/tls:ro"]
+    assert load("compose.tls.yml")["services"]["helix-web-app"]["environment"] == {"HELIX_COOKIE_SECURE": "true"}
 
 
 def test_no_container_gets_the_engines_socket() -> None:

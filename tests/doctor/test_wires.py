@@ -14,8 +14,9 @@ from helixnet.blobs import BlobStore
 from helixnet.config import Settings
 from helixnet.db import Database
 from helixnet.doctor import Level, examine
-from helixnet.doctor.database import judge_clock
+from helixnet.doctor.database import judge_clock, judge_transactions
 from helixnet.doctor.storage import _follow
+from helixnet.jobs.store.survey import OpenTransaction
 from helixnet.stack.servers import Postgres, Valkey
 from helixnet.users import service as users
 from tests.conftest import S3Server, free_port
@@ -48,6 +49,7 @@ async def test_what_is_well_is_said_to_be_well(make_settings: MakeSettings) -> N
         "database.clock",
         "database.connections",
         "database.limits",
+        "database.transactions",
         "database.migrations",
         "jobs.stuck",
         "broker.reachable",
@@ -113,6 +115,36 @@ async def test_a_limit_that_is_long_enough_is_left_alone(make_settings: MakeSett
     alter(database_url, "idle_session_timeout", "12h")
 
     assert troubles(await examine(make_settings())) == {}
+
+
+async def test_transactions_that_stay_open_for_long(
+    make_settings: MakeSettings, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("helixnet.doctor.database.LONG_TRANSACTION", timedelta(0))
+    with psycopg.connect(database_url, application_name="a report") as connection:
+        pid = connection.info.backend_pid
+        connection.execute("SELECT 1")
+        report = await examine(make_settings())
+        connection.rollback()
+
+    assert troubles(report) == {"database.transactions": Level.WARNING}
+    (finding,) = report.of("database.transactions")
+    assert f"a report (process {pid}, idle in transaction)" in finding.message
+    assert f"pg_terminate_backend({pid})" in finding.advice
+    assert troubles(await examine(make_settings())) == {}
+
+
+def test_the_oldest_transaction_is_named_and_how_to_end_it() -> None:
+    prepared = OpenTransaction(None, "two-phase\x1b[2J", "prepared", 7200)
+    session = OpenTransaction(77, "", "active", 700)
+
+    both = judge_transactions([prepared, session], sees_others=True)
+    none = judge_transactions([], sees_others=False)
+
+    assert "2 transactions have been open for long; for 2 h the prepared transaction two-phase" in both.message
+    assert "\x1b" not in both.message
+    assert "ROLLBACK PREPARED" in both.advice
+    assert (none.level, "GRANT pg_read_all_stats" in none.message) == (Level.OK, True)
 
 
 async def test_a_database_that_forgets_on_a_crash(make_settings: MakeSettings, database_url: str) -> None:

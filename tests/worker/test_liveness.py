@@ -175,7 +175,7 @@ def test_a_worker_that_hears_no_ring_any_more_is_found_out(deaf_stack: Stack, mo
     settings = Settings.model_validate(settings_in(state))
     monkeypatch.setattr(liveness, "PATIENCE", timedelta(seconds=1))
     client = deaf_stack.client()
-    wait_until(lambda: helix("alive", "worker", **state).returncode == 0, "the probe passes", PATIENCE_SECONDS)
+    wait_until(lambda: helix("health", "worker", **state).returncode == 0, "the probe passes", PATIENCE_SECONDS)
 
     def found_out() -> bool:
         try:

@@ -8,7 +8,7 @@ import sys
 import typer
 from pydantic import ValidationError
 
-from helixnet.cli import alive, db, doctor, health, objects, parts, up, users
+from helixnet.cli import db, doctor, health, objects, parts, up, users
 from helixnet.config import MissingSetting
 from helixnet.errors import CannotStart, HelixError, violations
 
@@ -21,7 +21,6 @@ app.command("web")(parts.web)
 app.command("worker")(parts.worker)
 app.command("beat")(parts.beat)
 app.command("doctor")(doctor.doctor)
-app.add_typer(alive.app, name="alive")
 app.command("flower")(parts.flower)
 app.command("health")(health.health)
 app.add_typer(db.app, name="db")

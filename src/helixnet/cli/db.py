@@ -58,11 +58,23 @@ def check(home: HomeOption = None) -> None:
 @app.command()
 def dump(home: HomeOption = None) -> None:
     """Write a dump of the database to the standard output, for `pg_restore`."""
-    from helixnet.stack import attach, servers
+    from helixnet.stack import attach, backup
 
     async def run() -> int:
         async with attach.database_url(settings_for(home)) as url:
-            return await asyncio.to_thread(servers.dump, url)
+            return await asyncio.to_thread(backup.dump, url)
 
     if asyncio.run(run()) != 0:
         raise typer.Exit(1)
+
+
+@app.command()
+def restore(home: HomeOption = None) -> None:
+    """Put the database of a dump, from the standard input, in the place of the one that is there."""
+    from helixnet.stack import attach, backup
+
+    async def run() -> str:
+        async with attach.database_url(settings_for(home)) as url:
+            return await asyncio.to_thread(backup.restore, url, sys.stdin.buffer)
+
+    print(f"The database is that of the dump; the one before is called {asyncio.run(run())} now.")

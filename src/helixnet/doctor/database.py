@@ -12,13 +12,18 @@ from helixnet import migrations
 from helixnet.config import Settings
 from helixnet.db import Database
 from helixnet.doctor import store
-from helixnet.doctor.findings import Finding, error, ok, said, warning, words
+from helixnet.doctor.findings import Finding, error, ok, plain, said, warning, words
 from helixnet.doctor.store import Server
+from helixnet.jobs.store import survey
+from helixnet.jobs.store.survey import OpenTransaction
 from helixnet.users import service as users
 
 OLDEST_VERSION = 15
 LARGEST_SKEW = timedelta(seconds=5)
 LOOKED_AT = 1000
+# A transaction that lives longer keeps so much from being cleared that claims are felt to slow down.
+LONG_TRANSACTION = timedelta(minutes=10)
+MOST_TRANSACTIONS = 100
 FULL = 0.8
 # What HelixNet asks for in every session, in milliseconds.
 ASKED_FOR = {"statement_timeout": 30_000, "idle_in_transaction_session_timeout": 60_000}
@@ -43,6 +48,8 @@ async def examine(settings: Settings, database: Database, longest: timedelta) ->
             server = await store.server(session)
             after, took = datetime.now(UTC), time.monotonic() - began
             values = await store.settings(session, [*ASKED_FOR, *DURABLE, *OTHERS])
+            open_long = await survey.open_transactions(session, LONG_TRANSACTION, MOST_TRANSACTIONS)
+            sees_others = await store.sees_other_roles(session)
     except (SQLAlchemyError, OSError) as problem:
         advice = (
             "Connect directly, or let the pooler ignore it (PgBouncer: ignore_startup_parameters = options)."
@@ -62,6 +69,7 @@ async def examine(settings: Settings, database: Database, longest: timedelta) ->
         _connections(server),
         *_durability(values),
         *_limits(values, longest),
+        judge_transactions(open_long, sees_others=sees_others),
         revision,
         await _public_passwords(settings, database) if current else None,
     ]
@@ -107,6 +115,28 @@ def _connections(server: Server) -> Finding:
             "Raise max_connections, or lower HELIX_DATABASE_POOL_SIZE or the number of processes.",
         )
     return ok("database.connections", used)
+
+
+def judge_transactions(found: list[OpenTransaction], *, sees_others: bool) -> Finding:
+    """Transactions that have been open for too long, the oldest first: vacuum clears nothing that ended since."""
+    if not found:
+        whose = "" if sees_others else " of HelixNet's role (of others it may not know: GRANT pg_read_all_stats)"
+        return ok("database.transactions", f"No transaction{whose} has been open for {words(LONG_TRANSACTION)}.")
+    oldest = found[0]
+    who = f"the prepared transaction {plain(oldest.name)}"
+    end = "COMMIT PREPARED or ROLLBACK PREPARED"
+    if oldest.pid is not None:
+        who = f"a transaction of {plain(oldest.name) or 'a nameless session'} (process {oldest.pid}, {oldest.state})"
+        end = f"SELECT pg_terminate_backend({oldest.pid})"
+    count = f"{len(found)} transactions have" if len(found) > 1 else "A transaction has"
+    return warning(
+        "database.transactions",
+        f"{count} been open for long; for {words(timedelta(seconds=oldest.seconds))} {who}. "
+        "Vacuum clears nothing that has ended since then, and claims become slower.",
+        f"If nobody needs it, end it: {end}. Dump a big database from a replica.",
+        seconds=round(oldest.seconds),
+        transactions=len(found),
+    )
 
 
 def _durability(values: dict[str, str]) -> list[Finding]:

@@ -22,6 +22,8 @@ SERVER = text("""
 # Milliseconds, or on/off, as the session has them.
 SETTINGS = text("SELECT name, setting FROM pg_settings WHERE name = ANY(:names)")
 
+SEES_OTHERS = text("SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')")
+
 BEATS = text("""
     SELECT count(*)
     FROM pg_stat_activity
@@ -125,6 +127,11 @@ async def settings(session: AsyncSession, names: Sequence[str]) -> dict[str, str
     """What the session has; names that the server does not know are left out."""
     rows = await session.execute(SETTINGS, {"names": list(names)})
     return {row.name: row.setting for row in rows}
+
+
+async def sees_other_roles(session: AsyncSession) -> bool:
+    """Whether our role may know what the sessions of others do."""
+    return bool(await session.scalar(SEES_OTHERS))
 
 
 async def beats(session: AsyncSession) -> int:

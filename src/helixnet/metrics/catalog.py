@@ -86,6 +86,9 @@ REAPED = Counter("helix_jobs_reaped_total", "Attempts taken from lost workers, b
 RIPENED = Counter("helix_jobs_ripened_total", "Jobs put in line because their start time had come.")
 EXPIRED = Counter("helix_jobs_expired_total", "Jobs deleted because they had ended long ago.")
 PURGED = Counter("helix_objects_purged_total", "Objects deleted because they belonged to nobody.")
+OLDEST_TRANSACTION = Gauge(
+    "helix_database_oldest_transaction_seconds", "How long the oldest transaction has been open.", merge="max"
+)
 DATABASE_BYTES = Gauge("helix_database_size_bytes", "The size of the database.", merge="max")
 DISK_BYTES = Gauge("helix_disk_size_bytes", "The size of the disk below.", ("place",), merge="max")
 DISK_FREE_BYTES = Gauge("helix_disk_free_bytes", "What is left of it.", ("place",), merge="max")

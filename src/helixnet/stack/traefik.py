@@ -26,11 +26,13 @@ def folder() -> Path:
 
 
 def program(entry_points: Mapping[str, int], servers: Mapping[str, str], output: Path) -> Program:
-    """Traefik, listening on these ports (of `web`, `api`, `flower`, `pgadmin`, `internal`).
+    """Traefik, listening on these ports (of `web`, `api`, `flower`, `pgadmin`, `redirect`, `internal`).
 
-    `servers` are the variables that the routes ask for, with addresses.
+    Entry points that have none here are left out. `servers` are the variables that the routes ask for, with addresses.
     """
-    settings = dict(_flat(tomllib.loads((folder() / "traefik.toml").read_text())))
+    table = tomllib.loads((folder() / "traefik.toml").read_text())
+    table["entryPoints"] = {name: table["entryPoints"][name] for name in entry_points}
+    settings = dict(_flat(table))
     settings["providers.file.directory"] = str(folder() / "dynamic")
     settings |= {f"entryPoints.{name}.address": f"{HOST}:{port}" for name, port in entry_points.items()}
     command = [str(tool("traefik", "full")), *(f"--{name}={value}" for name, value in settings.items())]

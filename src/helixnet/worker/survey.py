@@ -33,6 +33,7 @@ class Survey:
             standing = await queues.standing(session, self._lease)
             later, running, size = await survey.alive(session)
             ended = await survey.ended(session)
+            oldest = await survey.open_transactions(session, timedelta(0), 1)
         catalog.QUEUE_WAITING.replace({queue.name: queue.waiting for queue in standing})
         catalog.QUEUE_OLDEST.replace({queue.name: max(0.0, queue.oldest_seconds or 0.0) for queue in standing})
         catalog.QUEUE_RUNNING.replace({queue.name: queue.running for queue in standing})
@@ -42,6 +43,7 @@ class Survey:
         counted = {Status.PENDING: waiting, Status.IN_PROGRESS: running, **ended}
         catalog.JOBS.replace({status.lower(): count for status, count in counted.items()})
         catalog.DATABASE_BYTES.set(size)
+        catalog.OLDEST_TRANSACTION.set(oldest[0].seconds if oldest else 0.0)
         if self._folder is not None and self._folder.exists():
             disk = await asyncio.to_thread(shutil.disk_usage, self._folder)
             catalog.DISK_BYTES.set(disk.total, "objects")

@@ -4,6 +4,9 @@ Nothing here walks a table. What waits for its time and what runs is counted in 
 how many have ended is an estimate that autovacuum keeps.
 """
 
+from dataclasses import dataclass
+from datetime import timedelta
+
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -32,6 +35,35 @@ ENDED = text("""
     WHERE pg_class.oid = CAST('jobs' AS regclass)
 """)
 
+# Of other roles PostgreSQL tells nothing here, unless ours may read all statistics.
+OPEN_TRANSACTIONS = text("""
+    SELECT pid, application_name AS name, state,
+           CAST(EXTRACT(epoch FROM clock_timestamp() - xact_start) AS double precision) AS seconds
+    FROM pg_stat_activity
+    WHERE datname = current_database()
+      AND backend_type = 'client backend'
+      AND pid <> pg_backend_pid()
+      AND xact_start < clock_timestamp() - :patience
+    UNION ALL
+    SELECT NULL, gid, 'prepared',
+           CAST(EXTRACT(epoch FROM clock_timestamp() - prepared) AS double precision)
+    FROM pg_prepared_xacts
+    WHERE database = current_database()
+      AND prepared < clock_timestamp() - :patience
+    ORDER BY seconds DESC
+    LIMIT :limit
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTransaction:
+    """A transaction of this database that has not ended: a session's, or, without a `pid`, a prepared one."""
+
+    pid: int | None
+    name: str
+    state: str
+    seconds: float
+
 
 async def alive(session: AsyncSession) -> tuple[int, int, int]:
     """How many jobs wait for a later time, and how many run, up to the cap; and the size of the database in bytes."""
@@ -43,3 +75,9 @@ async def ended(session: AsyncSession) -> dict[Status, float]:
     """About how many jobs have ended, by state."""
     known = {state: float(count) for state, count in await session.execute(ENDED)}
     return {status: known.get(status.value, 0.0) for status in FINAL}
+
+
+async def open_transactions(session: AsyncSession, patience: timedelta, limit: int) -> list[OpenTransaction]:
+    """Transactions that have been open for longer than `patience`, the oldest first."""
+    rows = await session.execute(OPEN_TRANSACTIONS, {"patience": patience, "limit": limit})
+    return [OpenTransaction(row.pid, row.name or "", row.state or "", row.seconds) for row in rows]
