@@ -35,6 +35,7 @@ class Options:
     claims: int = 200
     cost_jobs: int = 20_000
     start_again: bool = True
+    isolated_starts: int = 40
 
 
 SMOKE = Options(
@@ -55,4 +56,5 @@ SMOKE = Options(
     claims=10,
     cost_jobs=100,
     start_again=False,
+    isolated_starts=2,
 )

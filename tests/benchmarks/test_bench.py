@@ -26,6 +26,7 @@ SECTIONS = {
     "list",
     "claim",
     "cost",
+    "isolation",
     "start",
 }
 SERIES = {"key", "title", "unit", "values", "note", "median", "low", "high"}
@@ -37,6 +38,7 @@ TARGETS = {
     ("submission", "floor"): 0.6,
     ("list", "first_few"): 1.5,
     ("claim", "claim_1_few"): 1.5,
+    ("isolation", "allowed"): 1,
 }
 
 

@@ -1,5 +1,6 @@
 """A worker's inner parts on a real ledger, in this process."""
 
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,9 @@ from helixnet.worker.attempt import Resources
 from helixnet.worker.isolation.run import Isolation
 from helixnet.worker.pace import Pace
 from helixnet.worker.slices import Caretaker, SliceRun
+from tests.conftest import wait_until
 from tests.jobs.conftest import Ledger
+from tests.worker.isolating import IsolatedBench
 
 
 class AnyParams(BaseModel):
@@ -77,3 +80,14 @@ def make_bench(database: Database, database_url: str, tmp_path: Path) -> Callabl
         return Bench(ledger, settings, resources, await ledger.worker())
 
     return make  # type: ignore[return-value]
+
+
+@pytest.fixture
+async def bench(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[IsolatedBench]:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    isolation = Isolation()
+    yield IsolatedBench(Ledger(database), BlobStore(Settings(storage_url=f"file://{tmp_path}/objects")), isolation)
+    await isolation.close()
+    wait_until(lambda: not list(scratch.iterdir()), "no scratch folder is left", 5)

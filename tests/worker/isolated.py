@@ -225,7 +225,8 @@ def isolated(run: Any, **more: Any) -> Processor:
 
 LOOK, DIGEST, WRITE, PLAIN, FILES, GARBAGE = (isolated(run) for run in (look, digest, write, plain, files, garbage))
 END = isolated(
-    end, limits=ProcessLimits(memory_bytes=512 * MEBIBYTE, cpu_seconds=1, file_bytes=MEBIBYTE, open_files=64)
+    end,
+    limits=ProcessLimits(memory_bytes=512 * MEBIBYTE, cpu_seconds=1, file_bytes=MEBIBYTE, open_files=64, processes=2),
 )
 
 

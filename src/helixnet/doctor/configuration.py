@@ -4,6 +4,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from helixnet.config import Settings
 from helixnet.doctor.findings import Finding, error, note, ok, warning
+from helixnet.walls import missing
 
 NEEDED = ("database_url", "broker_url", "storage_url", "secret_key")
 # Of so many different bytes is a random key of 32 bytes, all but surely.
@@ -45,6 +46,14 @@ def examine(settings: Settings) -> list[Finding]:
             )
         )
     return [finding for finding in found if finding is not None]
+
+
+def walls(settings: Settings) -> list[Finding]:
+    """Whether the kernel that this runs on keeps isolated processors from what they may not."""
+    say = warning if settings.profile == "production" else note
+    advice = "Run workers on Linux 6.12 or later, in containers that allow seccomp and Landlock."
+    gaps = [say("processors.walls", f"For isolated processors {gap}.", advice) for gap in missing()]
+    return gaps or [ok("processors.walls", "Isolated processors are behind all walls that the kernel can have.")]
 
 
 def _needed(settings: Settings) -> Finding:

@@ -46,7 +46,7 @@ class _Examination:
         self._longest = timedelta(0)
 
     async def run(self) -> list[Finding]:
-        found = [*configuration.examine(self._settings), self._processors(), *await self._entrance()]
+        found = [*configuration.examine(self._settings), *self._processors(), *await self._entrance()]
         if not self._settings.database_url.get_secret_value():
             outside = await asyncio.gather(self._broker(None), self._cache(), self._storage())
             return [*found, *outside[0], *outside[1], *outside[2][0]]
@@ -62,17 +62,21 @@ class _Examination:
             await pool.close()
         return found
 
-    def _processors(self) -> Finding:
+    def _processors(self) -> list[Finding]:
         try:
             found = list(registry.load(development=self._settings.development))
         except Exception as problem:  # noqa: BLE001 - a plug-in may raise anything
-            return error(
-                "processors.load",
-                f"A processor can't be loaded: {said(problem, self._settings)}",
-                "Mend or remove its package: neither web nor worker starts with it.",
-            )
+            return [
+                error(
+                    "processors.load",
+                    f"A processor can't be loaded: {said(problem, self._settings)}",
+                    "Mend or remove its package: neither web nor worker starts with it.",
+                )
+            ]
         self._longest = max((processor.time_limit for processor in found), default=timedelta(0))
-        return ok("processors.load", f"{len(found)} processors; the longest may take {words(self._longest)}.")
+        loaded = ok("processors.load", f"{len(found)} processors; the longest may take {words(self._longest)}.")
+        isolated = any(processor.isolation == "process" for processor in found)
+        return [loaded, *(configuration.walls(self._settings) if isolated else [])]
 
     async def _database_and_broker(self, pool: Database) -> tuple[list[Finding], bool]:
         """The database, then the ledger in it, then the broker, whose queues the ledger names."""

@@ -109,16 +109,24 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessLimits:
-    """What the process of an isolated processor may use; None means no limit. A process that it starts has the same
-    limits for itself, so they bound each process and not their sum.
+    """What the process of an isolated processor may use; None means no limit.
 
-    Memory is address space, which is more than what is in use: every thread and every library takes some of it.
+    `memory_bytes` is address space, which is more than what is in use: every thread and every library takes some of
+    it. A process that may start others has that limit for itself, and so has each of them; what all of them hold in
+    memory together may not be more either. `file_bytes` bounds each file and `scratch_bytes` the scratch folder;
+    `cpu_seconds` and `open_files` hold for each process.
+    `processes` is how many others there may be at a time, none as a rule: an attempt to start one then fails with
+    BlockingIOError. Where some are allowed, one more ends the attempt. Threads are not counted.
+    `network` lets it connect to others by IP, this machine's own servers among them; without it there is no socket.
     """
 
     memory_bytes: int | None = 2 * 1024**3
     cpu_seconds: int | None = None
     file_bytes: int | None = 1024**3
+    scratch_bytes: int | None = 4 * 1024**3
     open_files: int | None = 256
+    processes: int | None = 0
+    network: bool = False
 
 
 # (JobContext, params) -> awaitable result; in a process of its own also (BlockingContext, params) -> result.
@@ -133,6 +141,7 @@ class Processor:
     a thread and gets a `BlockingContext`. With `isolation="process"` each attempt has a process of its own, which is
     killed with all that it started when the attempt is told to stop, and which runs under `limits`; work that keeps
     the CPU busy, and work on what nobody vouches for, belongs there.
+    `preload` names modules for it to find imported, as those that take long: they are not imported anywhere else.
     `outputs` says which artifacts it may write, by name. `development_only` processors are unknown in production.
     """
 
@@ -148,4 +157,5 @@ class Processor:
     retry: RetryPolicy = RetryPolicy()
     isolation: Literal["inline", "process"] = "inline"
     limits: ProcessLimits = ProcessLimits()
+    preload: tuple[str, ...] = ()
     development_only: bool = False

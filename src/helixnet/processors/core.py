@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from helixnet.processors.base import Processor, Reject, Retry
+from helixnet.processors.base import ProcessLimits, Processor, Reject, Retry
 from helixnet.processors.context import JobContext
 
 STEP_SECONDS = 0.1
@@ -138,6 +138,7 @@ PROCESSORS = (
         run=spawn,
         params=SpawnParams,
         isolation="process",
+        limits=ProcessLimits(processes=100),
         development_only=True,
     ),
 )

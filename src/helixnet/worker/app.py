@@ -17,6 +17,7 @@ from helixnet import log, metrics, tracing
 from helixnet.broker import TASK, Ringer, create_app
 from helixnet.config import Settings
 from helixnet.processors import registry
+from helixnet.worker.isolation import walls
 from helixnet.worker.process import WorkerProcess
 
 logger = log.logger("helix.worker")
@@ -43,6 +44,7 @@ def run_worker(settings: Settings, concurrency: int) -> None:
     warnings.filterwarnings("ignore", category=SecurityWarning)
     app = create_app(settings)
     processors = registry.load(development=settings.development)
+    walls.tell_missing(processors)
     exporter = metrics.serve_or_say(settings)
     # One byte, shared with the children that are forked later: not zero means "stop claiming".
     stopping = mmap.mmap(-1, 1)

@@ -4,6 +4,9 @@ Isolated processes use it too, so it imports nothing of the platform's servers.
 """
 
 import asyncio
+import contextlib
+import fcntl
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -13,7 +16,8 @@ from typing import IO
 from helixnet.processors.context import Input
 
 PIECE_BYTES = 1024 * 1024
-SCRATCH_PREFIX = "helix-job-"
+# Of folders that are locked; those of releases before are not, and have another name.
+SCRATCH_PREFIX = "helix-scratch-"
 
 
 class Scratch:
@@ -21,11 +25,12 @@ class Scratch:
 
     def __init__(self) -> None:
         self._folder: Path | None = None
+        self._lock: int | None = None
 
     @property
     def folder(self) -> Path:
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX))
+            self._folder, self._lock = make_scratch()
         return self._folder
 
     async def remove(self) -> None:
@@ -33,6 +38,59 @@ class Scratch:
         if self._folder is not None:
             folder, self._folder = self._folder, None
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def make_scratch() -> tuple[Path, int]:
+    """An empty folder, and the descriptor that locks it for as long as this process lives or holds it open."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX))
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        # A neighbour may have taken the new folder for a dead one's; it then is as good as gone.
+        if _lock(descriptor) is not False and folder.exists():
+            return folder, descriptor
+        os.close(descriptor)
+
+
+def bury_scratch() -> None:
+    """Remove the scratch folders that nobody holds any more: their process was killed, or the machine went down."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH_PREFIX}*"):
+        try:
+            if folder.stat(follow_symlinks=False).st_uid != os.geteuid():
+                continue
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            continue
+        try:
+            if _lock(descriptor):
+                remove_folder(folder)
+        finally:
+            os.close(descriptor)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a scratch folder, also where the processor has taken its own right to a folder away."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for parent, folders, _files in os.walk(folder):
+        for name in folders:
+            with contextlib.suppress(OSError):
+                path = Path(parent, name)
+                if not path.is_symlink():
+                    path.chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Whether the folder is ours now; None where its file system knows no such locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 async def copied(source: Input, folder: Path) -> Path:

@@ -25,6 +25,7 @@ from helixnet.metrics.kinds import Counter
 from helixnet.processors.registry import Registry
 from helixnet.worker import counting, spans
 from helixnet.worker.attempt import Resources, StopReason
+from helixnet.worker.files import bury_scratch
 from helixnet.worker.heartbeat import Heartbeat
 from helixnet.worker.isolation.run import Isolation
 from helixnet.worker.lookout import Lookout
@@ -72,6 +73,7 @@ class WorkerProcess:
 
     def start(self) -> None:
         """Open what the process needs; called once, in the child."""
+        threading.Thread(target=bury_scratch, name="scratch", daemon=True).start()
         self._runner.run(self._open())
         self._heartbeat.start()
         self._caretaker.start()
@@ -137,6 +139,7 @@ class WorkerProcess:
             registry=self._processors,
             isolation=Isolation(),
         )
+        self._resources.isolation.begin(self._processors, self._settings.queue_names)
 
     async def _close(self) -> None:
         if self._resources is not None:

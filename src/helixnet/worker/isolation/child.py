@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import faulthandler
 import inspect
 import os
 import socket
@@ -17,40 +18,52 @@ from pydantic import BaseModel
 from helixnet.errors import HelixError
 from helixnet.processors.base import ProcessLimits, Processor, Reject, Retry
 from helixnet.worker.blocking import Blocking
-from helixnet.worker.isolation import frames, system
+from helixnet.worker.isolation import frames, system, walls
+from helixnet.worker.isolation.errors import OUT_OF_MEMORY
 from helixnet.worker.isolation.frames import Header
 from helixnet.worker.isolation.origin import Origin
 from helixnet.worker.isolation.proxy import Platform, PlatformFailed, RemoteContext
 
 LONGEST_MESSAGE, LONGEST_TRACE = 4000, 16_000
 LONGEST_START = 2**31
-LIMITS = {errno.EFBIG: "file", errno.EMFILE: "files"}
+# What a processor runs into, by the number of the system's error.
+LIMITS = {errno.EFBIG: "file", errno.EMFILE: "files", errno.ENOMEM: "memory"}
 
 
-def main(data: int, origin: Origin, scratch: str, limits: ProcessLimits) -> None:
-    """Run the attempt that the worker describes over the descriptor `data`; ends with the process."""
+def main(data: int, scratch: str, keeper: socket.socket) -> None:
+    """Run the attempt that the worker describes over the descriptor `data`; ends with the process. It hands the
+    listener of its walls over to its keeper."""
+    faulthandler.enable(2)  # the keeper hears of it
     os.chdir(scratch)
     os.umask(0o077)
     os.environ.update(HOME=scratch, TMPDIR=scratch)
     tempfile.tempdir = None
-    system.gain_nothing()
-    system.apply(limits)
     try:
-        asyncio.run(_talk(socket.socket(fileno=data), origin))
+        asyncio.run(_talk(socket.socket(fileno=data), scratch, keeper))
     except ConnectionError:
         os._exit(os.EX_IOERR)  # the worker is gone
 
 
-async def _talk(connection: socket.socket, origin: Origin) -> None:
+async def _talk(connection: socket.socket, scratch: str, keeper: socket.socket) -> None:
     reader, writer = await asyncio.open_unix_connection(sock=connection)
-    started = await frames.receive(reader, LONGEST_START)
-    if started is None:
+    message = await frames.receive(reader, LONGEST_START)
+    if message is None:
         return
-    platform = Platform(reader, writer)
-    end, body = await _outcome(platform, origin, *started)
+    started, params = message
+    limits = ProcessLimits(**started["limits"])
+    system.apply(limits)
+    # From here on nothing is trusted. A processor that could not be imported ahead is imported behind the walls.
+    inputs = [about["stands_at"] for about in started["inputs"].values() if about["stands_at"] is not None]
+    listener = walls.put_up(limits, scratch, inputs)
+    if listener is not None:
+        socket.send_fds(keeper, [b"."], [listener])
+        os.close(listener)
+    keeper.close()
+    end, body = await _outcome(Platform(reader, writer), Origin(**started["origin"]), started, params)
     await frames.send(writer, end, body)
     writer.close()
     await writer.wait_closed()
+    os._exit(os.EX_OK)  # all is said: what still runs in threads is not waited for
 
 
 async def _outcome(platform: Platform, origin: Origin, started: Header, params: bytes) -> tuple[Header, bytes]:
@@ -114,9 +127,14 @@ def _failed(error: BaseException, package: str) -> Header:
 
 def _limit(error: BaseException) -> str | None:
     """Which of its limits the process ran into, if that is what the exception says."""
-    if isinstance(error, MemoryError):
-        return "memory"
-    return LIMITS.get(error.errno or 0) if isinstance(error, OSError) else None
+    if isinstance(error, BlockingIOError):
+        return "processes"  # what the walls answer to who wants to start one
+    if isinstance(error, OSError):
+        return LIMITS.get(error.errno or 0)
+    words = _words(error)
+    # Native libraries have exceptions of their own for it, and what they quote. A thread wants memory for its stack.
+    native = "OutOfMemory" in type(error).__name__ or any(sign in words for sign in OUT_OF_MEMORY)
+    return "memory" if isinstance(error, MemoryError) or native else None
 
 
 def _place(trace: TracebackType | None, package: str) -> str:

@@ -9,7 +9,22 @@ _REFUSALS: dict[str, type[HelixError]] = {
     error.code: error for error in (Invalid, Unauthenticated, Forbidden, NotFound, Conflict, TooLarge, Unavailable)
 }
 
-LARGE_FILE = "The work wrote a larger file than it may."
+# What the user is told of each limit.
+OVER = {
+    "memory": "The work took more memory than it may.",
+    "file": "The work wrote a larger file than it may.",
+    "files": "The work opened more files than it may.",
+    "scratch": "The work filled its scratch folder with more than it may.",
+    "processes": "The work started more processes than it may.",
+}
+# The words of C++, Rust, glibc and Python for an allocation that failed.
+OUT_OF_MEMORY = (
+    "std::bad_alloc",
+    "memory allocation of",
+    "Cannot allocate memory",
+    "can't start new thread",
+    "MemoryError",
+)
 
 
 class ProcessorFailed(Exception):
@@ -39,30 +54,30 @@ def refusal(code: str, message: str, fields: dict[str, Any]) -> HelixError:
     return error
 
 
-def death(code: int) -> ProcessorFailed:
-    """A process that ended without an outcome: `code` is its exit code, or the signal that killed it, negative."""
+def death(code: int, said: str = "") -> ProcessorFailed:
+    """A process that ended without an outcome: `code` is its exit code, or the signal that killed it, negative.
+
+    `said` is the end of what it wrote to its standard error, where native libraries say why they gave up.
+    """
+    name = f"Exit{code}" if code >= 0 else _signal_name(-code)
+    if code != -signal.SIGKILL and any(sign in said for sign in OUT_OF_MEMORY):
+        return over("memory", name, trace=said)
     if code >= 0:
-        return ProcessorFailed(f"The process ended by itself, with exit code {code}.", type_name=f"Exit{code}")
-    name = _signal_name(-code)
+        return ProcessorFailed(f"The process ended by itself, with exit code {code}.", type_name=name, trace=said)
     match -code:
         case signal.SIGXCPU:
             return ProcessorFailed("The work took more CPU time than it may.", kind="limit", type_name=name)
         case signal.SIGXFSZ:
-            return ProcessorFailed(LARGE_FILE, kind="limit", type_name=name)
+            return over("file", name)
         case signal.SIGKILL:
             message = "The process was killed by the system, most likely because memory ran out."
             return ProcessorFailed(message, kind="limit", type_name=name)
-    return ProcessorFailed(f"The process crashed: {_sentence(-code)} ({name}).", type_name=name)
+    return ProcessorFailed(f"The process crashed: {_sentence(-code)} ({name}).", type_name=name, trace=said)
 
 
-def over(limit: str, type_name: str, place: str, trace: str) -> ProcessorFailed:
-    """A process that ran into one of its limits and said so."""
-    message = {
-        "memory": "The work took more memory than it may.",
-        "file": LARGE_FILE,
-        "files": "The work opened more files than it may.",
-    }[limit]
-    return ProcessorFailed(message, kind="limit", type_name=type_name, place=place, trace=trace)
+def over(limit: str, type_name: str, place: str = "", trace: str = "") -> ProcessorFailed:
+    """A process that ran into one of its limits: those of OVER."""
+    return ProcessorFailed(OVER[limit], kind="limit", type_name=type_name, place=place, trace=trace)
 
 
 def _signal_name(number: int) -> str:

@@ -2,23 +2,24 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 import os
+import select
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Coroutine
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
 
 from helixnet.errors import Unavailable
 from helixnet.processors.base import ProcessLimits
-from helixnet.worker.files import SCRATCH_PREFIX
-from helixnet.worker.isolation import keeper
+from helixnet.worker.files import make_scratch, remove_folder
 from helixnet.worker.isolation.origin import Origin
 
 # All that an isolated process gets of its worker's environment.
@@ -33,7 +34,7 @@ KEEPER_SECONDS = 1.0
 REMOVAL_SECONDS = 0.2
 # A process closes its socket a little before the kernel knows how it ended.
 ENDING_SECONDS = 0.5
-LONGEST_LINE = 4096
+LONGEST_LINE = 16 * 1024
 _BEGIN = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {0} import main; main()"
 
 T = TypeVar("T")
@@ -43,53 +44,119 @@ logger = logging.getLogger("helix.worker")
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """An isolated process: `data` speaks with it, `control` with its keeper."""
+    """An isolated process: `data` speaks with it, `control` with its keeper; `lock` holds its scratch folder."""
 
     control: socket.socket
     data: socket.socket
-    scratch: str
+    scratch: Path
+    lock: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a process ended, as its keeper saw it: by itself with the exit code or the negative signal `code`, after it
+    `said` so much on its standard error; or killed, being over its `limit`; or, with neither, because it was let go."""
+
+    code: int | None = None
+    said: str = ""
+    limit: str | None = None
 
 
 class Launcher:
     """The isolated processes of one worker process. Belongs to one event loop.
 
-    The template is started when it is first needed, and again after it was lost.
+    The template is started by `begin` or when it is first needed, and again after it was lost. It always has one
+    process at hand that no attempt has been given yet, so that most attempts need not wait for theirs.
     """
 
     def __init__(self) -> None:
         self._template: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._turn = asyncio.Lock()
+        self._ahead: list[Origin] = []
+        self._imported = set[Origin]()
+        self._spare: Child | None = None
+        self._heard = b""
+        # Requests have numbers, since nobody waits for the answers about spare processes.
+        self._numbers = itertools.count(1)
+
+    def begin(self, ahead: list[Origin]) -> None:
+        """Start the template, which imports these processors ahead, and don't wait for it."""
+        self._ahead = ahead
+        self._begin()
+        self._order_spare()
 
     async def prepare(self, origin: Origin) -> None:
         """Have a processor imported ahead, so that its next attempt starts at once."""
         async with self._turn:
             await self._ask({"origin": origin.as_json()})
+        await self._note(origin)
 
     async def start(self, origin: Origin, limits: ProcessLimits) -> Child:
         """A process that waits to be told what its attempt is. Raises Unavailable when there can be none now."""
-        control, keepers_control = socket.socketpair()
-        data, childs_data = socket.socketpair()
-        child = Child(control, data, tempfile.mkdtemp(prefix=SCRATCH_PREFIX))
-        for end in (control, data):
-            end.setblocking(False)
-        asked = {"origin": origin.as_json(), "limits": asdict(limits), "scratch": child.scratch}
+        await self._note(origin)
+        child = await self._take_spare() or await self._fork(origin)
         try:
-            with keepers_control, childs_data:
+            await asyncio.get_running_loop().sock_sendall(child.control, orjson.dumps(asdict(limits)) + b"\n")
+        except OSError:
+            pass  # it is lost, as its end will tell
+        except BaseException:
+            child.data.close()
+            await certainly(self.end(child))
+            raise
+        self._order_spare()
+        return child
+
+    async def _note(self, origin: Origin) -> None:
+        """A process that was made before the template had imported the processor would do so itself: away with it."""
+        if origin not in self._imported:
+            self._imported.add(origin)
+            await self._end_spare()
+
+    async def _fork(self, origin: Origin) -> Child:
+        child, theirs = _new_child()
+        try:
+            with theirs[0], theirs[1]:
                 async with self._turn:
-                    await self._ask(asked, keepers_control.fileno(), childs_data.fileno())
+                    await self._ask({"origin": origin.as_json(), "scratch": str(child.scratch)}, *theirs)
         except BaseException:
             # Whether the process was forked or not: without its sockets it ends.
-            data.close()
+            child.data.close()
             await certainly(self.end(child))
             raise
         return child
 
-    async def end(self, child: Child, *, is_ending: bool = False) -> int | None:
+    async def _take_spare(self) -> Child | None:
+        spare = self._spare
+        if spare is None or select.select((spare.control,), (), (), 0)[0]:  # it has something to say: its end
+            await self._end_spare()
+            return None
+        self._spare = None
+        return spare
+
+    def _order_spare(self) -> None:
+        """Ask for a process that is at hand next time; how that goes shows when it is taken."""
+        if self._spare is not None or self._socket is None:
+            return
+        child, theirs = _new_child()
+        self._spare = child
+        with theirs[0], theirs[1], contextlib.suppress(OSError):
+            self._send({"scratch": str(child.scratch)}, *theirs)
+
+    async def _end_spare(self) -> None:
+        spare, self._spare = self._spare, None
+        if spare is None:
+            return
+        # It has done nothing yet, and ends by itself when its sockets close. There may be none, but for the folder.
+        spare.control.close()
+        spare.data.close()
+        await certainly(asyncio.to_thread(remove_folder, spare.scratch))
+        os.close(spare.lock)
+
+    async def end(self, child: Child, *, is_ending: bool = False) -> Ending:
         """Kill the process with all its descendants, unless it has ended; on return none of them is left.
 
-        One that `is_ending`, since it has hung up, gets a moment to do so by itself. Answers how it had ended by
-        itself: its exit code, or the negative number of the signal that killed it.
+        One that `is_ending`, since it has hung up, gets a moment to do so by itself. Answers how it had ended.
         """
         line = await _report(child.control, ENDING_SECONDS) if is_ending else None
         if line is None:
@@ -101,14 +168,20 @@ class Launcher:
         child.control.close()
         if not line:
             logger.error("the keeper of an isolated process is lost: all isolated processes are ended")
-            await self.close()
-            await asyncio.to_thread(keeper.remove, child.scratch)
-            return None
-        code: int | None = orjson.loads(line).get("exit")
-        return code
+            await self._drop()
+            await asyncio.to_thread(remove_folder, child.scratch)
+        os.close(child.lock)
+        if not line:
+            return Ending()
+        told = orjson.loads(line)
+        return Ending(told.get("exit"), told.get("said", ""), told.get("limit"))
 
     async def close(self) -> None:
         """End the template, and with it every isolated process."""
+        await self._end_spare()
+        await self._drop()
+
+    async def _drop(self) -> None:
         template, connection = self._template, self._socket
         self._template = self._socket = None
         if connection is not None:
@@ -121,32 +194,51 @@ class Launcher:
                 template.kill()
                 await asyncio.to_thread(template.wait)
 
-    async def _ask(self, asked: dict[str, Any], *descriptors: int) -> None:
+    async def _ask(self, asked: dict[str, Any], *descriptors: socket.socket) -> None:
         """Have the template do something; it is started if there is none."""
         try:
             async with asyncio.timeout(START_SECONDS):
                 if self._socket is None or (self._template is not None and self._template.poll() is not None):
-                    await self._begin()
-                assert self._socket is not None  # noqa: S101 - it has just begun
-                socket.send_fds(self._socket, [orjson.dumps(asked)], descriptors)
-                answer = orjson.loads(await _line(self._socket) or b'{"error": "it ended"}')
+                    await self._drop()
+                    self._begin()
+                number = self._send(asked, *descriptors)
+                while (answer := await self._answer())["number"] != number:
+                    pass
         except (OSError, TimeoutError) as error:
-            await certainly(self.close())
+            await certainly(self._drop())
             raise Unavailable("An isolated process could not be started.", reason=str(error)) from error
         except asyncio.CancelledError:
-            await certainly(self.close())  # its answer would be taken for that to the next request
+            await certainly(self._drop())  # its answer would be taken for that to the next request
             raise
         if "error" in answer:
             raise Unavailable("An isolated process could not be started.", reason=answer["error"])
 
-    async def _begin(self) -> None:
-        await self.close()
+    def _send(self, asked: dict[str, Any], *descriptors: socket.socket) -> int:
+        """Ask the template for something; answers the number of the request."""
+        assert self._socket is not None  # noqa: S101 - it has begun
+        number = next(self._numbers)
+        line = orjson.dumps(asked | {"number": number}) + b"\n"
+        socket.send_fds(self._socket, [line], [each.fileno() for each in descriptors])
+        return number
+
+    async def _answer(self) -> Any:
+        assert self._socket is not None  # noqa: S101 - it has begun
+        while b"\n" not in self._heard:
+            part = await asyncio.get_running_loop().sock_recv(self._socket, LONGEST_LINE)
+            if not part:
+                raise OSError("the template ended")
+            self._heard += part
+        line, _, self._heard = self._heard.partition(b"\n")
+        return orjson.loads(line)
+
+    def _begin(self) -> None:
         ours, its = socket.socketpair()
         environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
         begin = _BEGIN.format(f"{__package__}.template")
+        ahead = json.dumps([origin.as_json() for origin in self._ahead])
         with its:
-            self._template = subprocess.Popen(  # noqa: ASYNC220, S603 - our own program, and it takes milliseconds
-                [sys.executable, "-I", "-c", begin, json.dumps(sys.path)],
+            self._template = subprocess.Popen(  # noqa: S603 - our own program, and it takes milliseconds
+                [sys.executable, "-I", "-c", begin, json.dumps(sys.path), ahead],
                 env=environment | FIXED_ENVIRONMENT,
                 cwd="/",
                 stdin=its.fileno(),
@@ -154,9 +246,17 @@ class Launcher:
                 start_new_session=True,
             )
         ours.setblocking(False)
-        self._socket = ours
-        if not await _line(ours):
-            raise OSError("the template ended before it began")
+        self._socket, self._heard = ours, b""
+        self._imported = set(self._ahead)
+
+
+def _new_child() -> tuple[Child, tuple[socket.socket, socket.socket]]:
+    """The worker's side of a process, and the other ends: the keeper's and the process's own."""
+    control, keepers = socket.socketpair()
+    data, its = socket.socketpair()
+    for end in (control, data):
+        end.setblocking(False)
+    return Child(control, data, *make_scratch()), (keepers, its)
 
 
 async def certainly(call: Coroutine[Any, Any, T]) -> T:

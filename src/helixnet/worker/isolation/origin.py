@@ -18,8 +18,15 @@ class Origin:
     processor: str
     value: str
 
-    def load(self) -> Processor:
-        """Import the processor, and nothing that it doesn't need; raises LookupError, or whatever its import raises."""
+    def load(self, *, libraries: bool = False) -> Processor:
+        """Import the processor, with what it names to be imported ahead if `libraries` are wanted, and nothing else;
+        raises LookupError, or whatever its import raises."""
+        processor = self._find()
+        for name in processor.preload if libraries else ():
+            import_module(name)
+        return processor
+
+    def _find(self) -> Processor:
         if ":" in self.value:
             places: list[Any] = [EntryPoint(self.processor, self.value, GROUP).load()]
         else:

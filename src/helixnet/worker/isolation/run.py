@@ -1,6 +1,8 @@
 """One attempt in a process of its own, from its start to its outcome."""
 
 import asyncio
+from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -9,9 +11,9 @@ from pydantic import BaseModel
 
 from helixnet.processors.base import OverLimit, Processor, Reject, Retry, UpstreamFailed
 from helixnet.processors.context import JobContext
-from helixnet.worker.isolation.errors import ProcessorFailed, death, over, refusal
+from helixnet.worker.isolation.errors import OVER, ProcessorFailed, death, over, refusal
 from helixnet.worker.isolation.frames import BadMessage, Header
-from helixnet.worker.isolation.launcher import Launcher, certainly
+from helixnet.worker.isolation.launcher import Ending, Launcher, certainly
 from helixnet.worker.isolation.origin import Origin, origin_of
 from helixnet.worker.isolation.service import Service
 
@@ -26,8 +28,14 @@ class Isolation:
     def __init__(self) -> None:
         self._launcher = Launcher()
 
+    def begin(self, processors: Iterable[Processor], queues: Iterable[str]) -> None:
+        """Import the isolated ones of these queues ahead, where they will run, beside whatever is done meanwhile."""
+        ahead = [_origin(each) for each in processors if each.isolation == "process" and each.queue in set(queues)]
+        if ahead:
+            self._launcher.begin(ahead)
+
     async def prepare(self, processor: Processor) -> None:
-        """Import a processor ahead, where it will run. Its attempts do it otherwise. Raises Unavailable."""
+        """Import a processor ahead, and wait until that is done. Raises Unavailable."""
         await self._launcher.prepare(_origin(processor))
 
     async def run(self, processor: Processor, context: JobContext, params: BaseModel) -> object:
@@ -38,21 +46,23 @@ class Isolation:
         the task is cancelled, the process and all that it started are gone.
         """
         given = params.model_dump_json(by_alias=True, exclude_unset=True, round_trip=True).encode()
-        child = await self._launcher.start(_origin(processor), processor.limits)
+        origin = _origin(processor)
+        work = {"origin": origin.as_json(), "limits": asdict(processor.limits)}
+        child = await self._launcher.start(origin, processor.limits)
         service = None
         serving = None
         try:
             reader, writer = await asyncio.open_unix_connection(sock=child.data)
             service = Service(reader, writer, context)
-            serving = asyncio.create_task(service.serve(given))
+            serving = asyncio.create_task(service.serve(work, given))
             await asyncio.wait((serving,))
         finally:
-            code = await certainly(self._launcher.end(child, is_ending=_has_hung_up(serving)))
+            ending = await certainly(self._launcher.end(child, is_ending=_has_hung_up(serving)))
             if service is None or serving is None:
                 child.data.close()
             else:
                 await certainly(_finish(service, serving))
-        return _result(serving, code)
+        return _result(serving, ending)
 
     async def close(self) -> None:
         """End every process."""
@@ -75,22 +85,24 @@ async def _finish(service: Service, serving: "asyncio.Task[Any]") -> None:
     await service.close()
 
 
-def _result(serving: "asyncio.Task[tuple[Header, bytes] | None]", code: int | None) -> object:
+def _result(serving: "asyncio.Task[tuple[Header, bytes] | None]", ending: Ending) -> object:
     """The result that the process sent; raises what became of it otherwise."""
     try:
         end = serving.result()
         if end is None:
-            raise _ended(code)
+            raise _ended(ending)
         return _read(*end)
     except BadMessage as error:
         message = f"The process sent what it may not: {error}."
         raise ProcessorFailed(message, type_name="BadMessage") from error
 
 
-def _ended(code: int | None) -> ProcessorFailed:
-    if code is None:
+def _ended(ending: Ending) -> ProcessorFailed:
+    if ending.limit is not None:
+        return over(ending.limit, "Killed")
+    if ending.code is None:
         return ProcessorFailed("The process was lost.", type_name="Lost")
-    return death(code)
+    return death(ending.code, ending.said)
 
 
 def _read(end: Header, body: bytes) -> object:
@@ -115,7 +127,7 @@ def _read(end: Header, body: bytes) -> object:
         case {"end": "error", "type": str(name), "message": str(message), "place": str(place), "trace": str(trace)}:
             name, place, trace = _plain(name)[:LONGEST_PLACE], _plain(place)[:LONGEST_PLACE], trace[-LONGEST_TRACE:]
             limit = end.get("limit")
-            if limit in ("memory", "file", "files"):
+            if isinstance(limit, str) and limit in OVER:
                 raise over(limit, name, place, trace)
             raise ProcessorFailed(message[:LONGEST_MESSAGE], type_name=name, place=place, trace=trace)
     raise BadMessage("an end that there is not")

@@ -30,13 +30,14 @@ class Service:
         self._artifacts: dict[int, _Artifact] = {}
         self._failed: dict[int, Exception] = {}
 
-    async def serve(self, params: bytes) -> tuple[Header, bytes] | None:
-        """Start the work, and answer its requests until it says how it ended; None when it ends without a word.
+    async def serve(self, work: Header, params: bytes) -> tuple[Header, bytes] | None:
+        """Start the `work` (a processor's origin and limits), and answer its requests until it says how it ended;
+        None when it ends without a word.
 
         Raises BadMessage, and the exception of a request which failed for a reason on this side and ended the work.
         """
         try:
-            await frames.send(self._writer, self._start(), params)
+            await frames.send(self._writer, work | self._start(), params)
             async with asyncio.TaskGroup() as requests:
                 end = await self._answer_until_the_end(requests)
         except ConnectionError:

@@ -6,11 +6,9 @@ below it; a process that has done both escapes.
 """
 
 import contextlib
-import ctypes
 import os
 import resource
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -18,30 +16,24 @@ from pathlib import Path
 import psutil
 
 from helixnet.processors.base import ProcessLimits
+from helixnet.walls import kernel
+from helixnet.walls.kernel import LINUX
 
 # linux/prctl.h
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 36, 38
-LINUX = sys.platform == "linux"
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 LOOK_SECONDS = 0.005
-
-_libc = ctypes.CDLL(None, use_errno=True) if LINUX else None
 
 
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent has ended (Linux)."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    kernel.control(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def die_with(parent: int) -> None:
     """Have the kernel kill this process when `parent`, which forked it, ends (Linux)."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    kernel.control(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before it was asked for
         os._exit(os.EX_SOFTWARE)
-
-
-def gain_nothing() -> None:
-    """Let no program that this process starts gain rights, as a setuid one would: nobody could kill it (Linux)."""
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def apply(limits: ProcessLimits) -> None:
@@ -135,8 +127,3 @@ def _limit(kind: int, value: int | None, hard_more: int = 0) -> None:
     hard = value + hard_more if most == resource.RLIM_INFINITY else min(value + hard_more, most)
     with contextlib.suppress(ValueError, OSError):  # macOS refuses some of them
         resource.setrlimit(kind, (min(value, hard), hard))
-
-
-def _prctl(option: int, value: int) -> None:
-    if _libc is not None and _libc.prctl(option, value, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), f"prctl({option}) failed")

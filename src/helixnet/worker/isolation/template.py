@@ -11,11 +11,12 @@ import gc
 import os
 import signal
 import socket
+import sys
+from typing import Any
 
 import orjson
 
-from helixnet.processors.base import ProcessLimits
-from helixnet.worker.isolation import child, keeper, system
+from helixnet.worker.isolation import child, keeper, places, system
 from helixnet.worker.isolation.origin import Origin
 
 LONGEST_LINE = 64 * 1024
@@ -31,7 +32,8 @@ def main() -> None:
     # What is forked and what is adopted is not waited for one by one.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     template = _Template(worker)
-    worker.sendall(b"{}\n")
+    for origin in orjson.loads(sys.argv[2]):
+        template.prepare(Origin(**origin))
     with contextlib.suppress(ConnectionError):
         while template.answer():
             pass
@@ -44,73 +46,94 @@ def main() -> None:
 class _Template:
     def __init__(self, worker: socket.socket) -> None:
         self._worker = worker
+        self._heard = b""
+        self._descriptors: list[int] = []
         self._seen = set[Origin]()
+        self._walls = {(False, False)}
 
     def answer(self) -> bool:
-        """Do one thing that is asked for; False when the worker is gone."""
-        line, descriptors, _flags, _address = socket.recv_fds(self._worker, LONGEST_LINE, 2)
-        if not line:
+        """Do what is asked for in the next message, or the next few; False when the worker is gone."""
+        part, descriptors, _flags, _address = socket.recv_fds(self._worker, LONGEST_LINE, 2)
+        if not part:
             return False
-        asked = orjson.loads(line)
-        origin = Origin(**asked["origin"])
-        self._prepare(origin)
-        if descriptors:
-            control, data = descriptors
-            for descriptor in descriptors:
-                os.set_inheritable(descriptor, False)
-            try:
-                pid = os.fork()
-            except OSError as error:
-                os.close(control)
-                os.close(data)
-                self._worker.sendall(orjson.dumps({"error": str(error)}) + b"\n")
-                return True
-            if pid == 0:
-                self._become_keeper(control, data, origin, asked["scratch"], ProcessLimits(**asked["limits"]))
-            os.close(control)
-            os.close(data)
-        self._worker.sendall(b"{}\n")
+        self._heard += part
+        # The kernel ends a read where descriptors come along: they belong to the last line that it brought.
+        self._descriptors += descriptors
+        while b"\n" in self._heard:
+            line, _, self._heard = self._heard.partition(b"\n")
+            asked = orjson.loads(line)
+            self._worker.sendall(orjson.dumps(self._do(asked) | {"number": asked["number"]}) + b"\n")
         return True
 
-    def _prepare(self, origin: Origin) -> None:
+    def _do(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if "origin" in asked:
+            self.prepare(Origin(**asked["origin"]))
+        if "scratch" not in asked:
+            return {}
+        (control, data), self._descriptors = self._descriptors[:2], self._descriptors[2:]
+        for descriptor in (control, data):
+            os.set_inheritable(descriptor, False)
+        # Looked up once for all that are forked.
+        for network, programs in self._walls:
+            places.of_machine(network=network, programs=programs)
+        try:
+            pid = os.fork()
+        except OSError as error:
+            return {"error": str(error)}
+        else:
+            if pid == 0:
+                self._become_keeper(control, data, asked["scratch"])
+            return {}
+        finally:
+            os.close(control)
+            os.close(data)
+
+    def prepare(self, origin: Origin) -> None:
         """Import a processor ahead, if that is harmless: what starts threads can't be forked afterwards.
 
-        A process that is forked for it finds out. Those with threads, and those that fail, are imported by each
-        attempt's own process.
+        A process that is forked for it finds out, with the libraries that the processor names and without. Those that
+        have threads even so, and those that fail, are imported by each attempt's own process.
         """
         if origin in self._seen:
             return
         self._seen.add(origin)
+        for libraries in (True, False):
+            if self._can_import(origin, libraries):
+                limits = origin.load(libraries=libraries).limits
+                self._walls.add((limits.network, limits.processes != 0))
+                places.of_machine.cache_clear()
+                gc.collect()
+                gc.freeze()
+                return
+
+    def _can_import(self, origin: Origin, libraries: bool) -> bool:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         me = os.getpid()
         pid = os.fork()
         if pid == 0:
             system.die_with(me)
-            os._exit(_try_import(origin))
+            os._exit(_try_import(origin, libraries))
         _pid, status = os.waitpid(pid, 0)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-        if os.waitstatus_to_exitcode(status) == IMPORTED:
-            origin.load()
-            gc.collect()
-            gc.freeze()
+        return os.waitstatus_to_exitcode(status) == IMPORTED
 
-    def _become_keeper(self, control: int, data: int, origin: Origin, scratch: str, limits: ProcessLimits) -> None:
+    def _become_keeper(self, control: int, data: int, scratch: str) -> None:
         try:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self._worker.close()
             keeper.keep(
                 socket.socket(fileno=control),
                 scratch,
-                lambda: child.main(data, origin, scratch, limits),
+                lambda told: child.main(data, scratch, told),
                 forked=lambda: os.close(data),
             )
         finally:
             os._exit(os.EX_SOFTWARE)
 
 
-def _try_import(origin: Origin) -> int:
+def _try_import(origin: Origin, libraries: bool) -> int:
     try:
-        origin.load()
+        origin.load(libraries=libraries)
     except BaseException:  # noqa: BLE001 - the attempt itself will meet it, and tell
         return NOT_IMPORTED
     return IMPORTED if system.is_single_threaded() else NOT_IMPORTED
