@@ -11,7 +11,7 @@ from helixnet.cli import app as cli
 from helixnet.config import Settings
 from helixnet.jobs.states import TRANSITIONS, Status
 from helixnet.processors import registry
-from helixnet.web.api import auth, batches, failures, health, jobs, queues, selections
+from helixnet.web.api import auth, batches, failures, health, jobs, processors, queues, selections
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -58,6 +58,7 @@ def test_every_route_is_documented() -> None:
             batches.submission,
             batches.router,
             failures.router,
+            processors.router,
             queues.router,
         )
         for route in router.routes

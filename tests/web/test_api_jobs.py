@@ -103,8 +103,9 @@ def test_a_deleted_job_leaves_the_files_that_another_job_uses(http: httpx2.Clien
 @pytest.mark.parametrize(
     ("files", "fields", "words"),
     [
-        ({"content_key": b"x"}, {}, "lacks the file context_key"),
-        ({}, {"processor": "text.analyze"}, "lacks the file content_key and context_key"),
+        ({"context_key": b"x"}, {}, "text.analyze needs content_key, and was not given it"),
+        ({"content_key": b"x", "schema_key": b"y"}, {}, "text.analyze does not read schema_key"),
+        ({}, {"processor": "text.analyze"}, ""),
         ({"content_key": b"x", "context_key": b"y", "surprise": b"z"}, {}, "'surprise'"),
         ({"content_key": b"x", "context_key": b"y"}, {"processor": "no.such"}, "There is no processor 'no.such'"),
         ({"content_key": b"x", "context_key": b"y"}, {"params": "{"}, "params is not JSON"),

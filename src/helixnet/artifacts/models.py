@@ -1,6 +1,7 @@
 """The table of artifacts: one row for each stored object that belongs to somebody."""
 
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import BigInteger, DateTime, Index, Text, func
@@ -21,6 +22,15 @@ class Artifact(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+class OwnedFile(NamedTuple):
+    """An artifact as far as a submission looks at it."""
+
+    id: UUID
+    filename: str
+    media_type: str
+    size: int
 
 
 class DoomedPrefix(Base):

@@ -9,7 +9,7 @@ import uuid_utils.compat as uuids
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from helixnet.artifacts import store
-from helixnet.artifacts.models import Artifact
+from helixnet.artifacts.models import Artifact, OwnedFile
 from helixnet.blobs import BlobStore
 
 # Longer than the longest upload or attempt lasts: what is still without a row by then was given up.
@@ -74,11 +74,11 @@ async def owned(session: AsyncSession, owner_id: UUID, keys: list[str]) -> dict[
     return await store.owned_by_keys(session, owner_id, keys) if keys else {}
 
 
-async def owned_ids(session: AsyncSession, owner_id: UUID, keys: Collection[str]) -> dict[str, UUID]:
-    """The ids of the owner's artifacts among any number of storage keys, by key."""
+async def owned_files(session: AsyncSession, owner_id: UUID, keys: Collection[str]) -> dict[str, OwnedFile]:
+    """What a submission has to know of the owner's artifacts among any number of storage keys, by key."""
     # PostgreSQL refuses a NUL before it looks for anything, and no key has one.
     possible = [key for key in keys if "\0" not in key]
-    return await store.owned_ids(session, owner_id, possible) if possible else {}
+    return await store.owned_files(session, owner_id, possible) if possible else {}
 
 
 async def remove(session: AsyncSession, artifacts: Sequence[Artifact]) -> None:

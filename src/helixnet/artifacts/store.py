@@ -8,12 +8,12 @@ from sqlalchemy import delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from helixnet.artifacts.models import Artifact, DoomedPrefix
+from helixnet.artifacts.models import Artifact, DoomedPrefix, OwnedFile
 from helixnet.db import dump_json
 
 # All keys as one value: a parameter for each is too much for ten thousand, and for PostgreSQL from 65,536 on.
-OWNED_IDS = text("""
-    SELECT storage_key, artifacts.id
+OWNED_FILES = text("""
+    SELECT storage_key, artifacts.id, filename, media_type, size
     FROM json_array_elements_text(CAST(:keys AS json)) AS wanted (storage_key)
     JOIN artifacts USING (storage_key)
     WHERE owner_id = :owner_id
@@ -38,10 +38,10 @@ async def owned_by_keys(session: AsyncSession, owner_id: UUID, keys: Iterable[st
     return {artifact.storage_key: artifact for artifact in rows}
 
 
-async def owned_ids(session: AsyncSession, owner_id: UUID, keys: Sequence[str]) -> dict[str, UUID]:
-    """As `owned_by_keys`, only the ids, for any number of keys."""
-    rows = await session.execute(OWNED_IDS, {"owner_id": owner_id, "keys": dump_json(keys)})
-    return {row.storage_key: row.id for row in rows}
+async def owned_files(session: AsyncSession, owner_id: UUID, keys: Sequence[str]) -> dict[str, OwnedFile]:
+    """As `owned_by_keys`, for any number of keys."""
+    rows = await session.execute(OWNED_FILES, {"owner_id": owner_id, "keys": dump_json(keys)})
+    return {key: OwnedFile(*about) for key, *about in rows}
 
 
 async def delete_artifacts(session: AsyncSession, artifact_ids: Sequence[UUID]) -> None:

@@ -8,7 +8,7 @@ import sys
 import typer
 from pydantic import ValidationError
 
-from helixnet.cli import db, doctor, health, objects, parts, up, users
+from helixnet.cli import db, doctor, health, objects, parts, processors, run, up, users
 from helixnet.config import MissingSetting
 from helixnet.errors import CannotStart, HelixError, violations
 
@@ -20,11 +20,13 @@ app.command("url")(up.url)
 app.command("web")(parts.web)
 app.command("worker")(parts.worker)
 app.command("beat")(parts.beat)
+app.command("run")(run.run)
 app.command("doctor")(doctor.doctor)
 app.command("flower")(parts.flower)
 app.command("health")(health.health)
 app.add_typer(db.app, name="db")
 app.add_typer(objects.app, name="objects")
+app.add_typer(processors.app, name="processors")
 app.add_typer(users.app, name="users")
 
 

@@ -1,11 +1,12 @@
 """The blocking client."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 from uuid import UUID
 
 import httpx2
@@ -29,6 +30,7 @@ from helixnet.jobs.schemas import (
     UploadAccepted,
 )
 from helixnet.jobs.states import FINAL
+from helixnet.processors.schemas import ProcessorList, ProcessorView
 from helixnet.users.schemas import TokenAnswer, UserView
 
 API = "/api/v1"
@@ -77,14 +79,35 @@ class Client:
     def me(self) -> UserView:
         return UserView.model_validate(self._call("GET", "/users/me"))
 
-    def upload(self, *, content: Path, context: Path, **fields: str) -> UploadAccepted:
-        """Hand over two files for a job. `fields`: `processor`, `params` (JSON text), `priority`."""
+    def processors(self) -> list[ProcessorView]:
+        """Every installed processor, with the JSON Schema of its parameters and the files that it reads."""
+        return ProcessorList.model_validate(self._call("GET", "/processors")).items
+
+    def processor(self, name: str) -> ProcessorView:
+        """One of them."""
+        return ProcessorView.model_validate(self._call("GET", f"/processors/{quote(name, safe='')}"))
+
+    def upload(
+        self,
+        *,
+        content: Path | None = None,
+        context: Path | None = None,
+        files: Mapping[str, Path] | None = None,
+        **fields: str,
+    ) -> UploadAccepted:
+        """Hand over files for a job: the content, the context, and `files` of other roles, as the processor asks for.
+
+        `fields`: `processor`, `params` (JSON text), `priority`.
+        """
+        paths = {"content_key": content, "context_key": context} | dict(files or {})
         with ExitStack() as opened:
-            files = {
+            # The fields come first on the way: a file that does not fit is refused before it is stored.
+            parts = {
                 role: (path.name, opened.enter_context(path.open("rb")))
-                for role, path in (("content_key", content), ("context_key", context))
+                for role, path in paths.items()
+                if path is not None
             }
-            return UploadAccepted.model_validate(self._call("POST", "/jobs/upload", files=files, data=fields))
+            return UploadAccepted.model_validate(self._call("POST", "/jobs/upload", files=parts, data=fields))
 
     def submit(self, processor: str, params: dict[str, Any] | None = None, **options: Any) -> JobAccepted:
         """Submit a job; `options` are the further fields of JobSubmission."""

@@ -1,5 +1,6 @@
 """The rules of batches: many jobs submitted, looked at, cancelled and retried together."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from helixnet.artifacts import service as artifacts
+from helixnet.artifacts.models import OwnedFile
 from helixnet.errors import Invalid, NotFound, TooLarge, violations
 from helixnet.jobs import service
 from helixnet.jobs.models import Batch
@@ -17,7 +19,7 @@ from helixnet.jobs.service import Reader
 from helixnet.jobs.states import FINAL, Status
 from helixnet.jobs.store import batches, commands
 from helixnet.jobs.store.commands import NewJob
-from helixnet.processors.registry import Registry
+from helixnet.processors.registry import Registry, check_files
 
 LARGEST_BATCH = 10_000
 # Of the lines that are wrong so many are told, and of each so much.
@@ -70,27 +72,44 @@ class Draft:
         self.rejected.append(RejectedLine(line=line, message=message, violations=(found or [])[:TOLD_VIOLATIONS]))
 
     async def check_references(self, session: AsyncSession) -> dict[UUID, dict[str, UUID]]:
-        """The artifacts that the jobs refer to, by job and role; jobs that refer to others' are rejected."""
+        """The artifacts that the jobs refer to, by job and role.
+
+        Jobs that refer to others' are rejected, and those whose files their processor does not take.
+        """
         wanted = {key for inputs in self.references.values() for key in inputs.values()}
-        owned = await artifacts.owned_ids(session, self.owner_id, wanted)
-        strangers: set[UUID] = set()
-        for job_id, inputs in self.references.items():
-            missing = [
-                f"{role}: there is no stored file of yours under {key!r}."
-                for role, key in inputs.items()
-                if key not in owned
-            ]
-            if missing:
-                strangers.add(job_id)
-                self._reject(self.line_of[job_id], " ".join(missing))
-        if strangers:
-            self.jobs = [job for job in self.jobs if job.id not in strangers]
-            self.rejected.sort(key=lambda rejected: rejected.line)
-        return {
-            job_id: {role: owned[key] for role, key in inputs.items()}
-            for job_id, inputs in self.references.items()
-            if job_id not in strangers
-        }
+        owned = await artifacts.owned_files(session, self.owner_id, wanted)
+        # In a thread, as the lines themselves: ten thousand of them would hold up the event loop.
+        return await asyncio.to_thread(self._check_files, owned)
+
+    def _check_files(self, owned: dict[str, OwnedFile]) -> dict[UUID, dict[str, UUID]]:
+        right: list[NewJob] = []
+        linked: dict[UUID, dict[str, UUID]] = {}
+        for job in self.jobs:
+            inputs = self.references.get(job.id)
+            if inputs is not None:
+                if wrong := self._wrong(job.processor, inputs, owned):
+                    self._reject(self.line_of[job.id], wrong)
+                    continue
+                linked[job.id] = {role: owned[key].id for role, key in inputs.items()}
+            right.append(job)
+        self.jobs = right
+        self.rejected.sort(key=lambda rejected: rejected.line)
+        return linked
+
+    def _wrong(self, processor: str, inputs: dict[str, str], owned: dict[str, OwnedFile]) -> str:
+        """What is wrong with the files that a line refers to; nothing where all is right."""
+        missing = [
+            f"{role}: there is no stored file of yours under {key!r}."
+            for role, key in inputs.items()
+            if key not in owned
+        ]
+        if missing:
+            return " ".join(missing)
+        try:
+            check_files(self.registry.get(processor), {role: owned[key] for role, key in inputs.items()})
+        except (Invalid, TooLarge) as error:
+            return error.message
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,20 @@
 """The registry: every processor that is installed, found through the entry-point group `helixnet.processors`."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from importlib.metadata import entry_points
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
-from helixnet.errors import Invalid, TooLarge, violations
+from helixnet.errors import CannotStart, Invalid, TooLarge, violations
 from helixnet.processors.base import Processor
 
 GROUP = "helixnet.processors"
+
+
+class InvalidParams(Invalid):
+    """The parameters do not fit the processor; `violations` says where."""
 
 
 class About(Protocol):
@@ -30,11 +35,14 @@ class Registry:
         self._processors: dict[str, Processor] = {}
         for processor in processors:
             if processor.name in self._processors:
-                raise ValueError(f"two processors are called {processor.name!r}")
+                raise CannotStart(f"Two installed processors are called {processor.name!r}.")
             self._processors[processor.name] = processor
 
     def __iter__(self) -> Iterator[Processor]:
         return iter(sorted(self._processors.values(), key=lambda processor: processor.name))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._processors
 
     def get(self, name: str) -> Processor:
         """The processor of this name; raises Invalid, naming those that there are."""
@@ -48,35 +56,55 @@ class Registry:
 def load(*, development: bool) -> Registry:
     """The installed processors; an entry point names one Processor or a sequence of them.
 
-    Those for drills are left out unless `development`. Raises whatever a broken plug-in raises on import: a platform
-    that starts without a processor it is believed to have would fail jobs later instead.
+    Those for drills are left out unless `development`. Raises CannotStart for a broken plug-in: a platform that starts
+    without a processor it is believed to have would fail jobs later instead.
     """
     found: list[Processor] = []
     for entry in entry_points(group=GROUP):
-        loaded = entry.load()
-        found.extend([loaded] if isinstance(loaded, Processor) else loaded)
+        found.extend(_loaded(entry))
     return Registry(processor for processor in found if development or not processor.development_only)
 
 
+def _loaded(entry: EntryPoint) -> list[Processor]:
+    source = f"{entry.name} = {entry.value}" + (f" of {entry.dist.name}" if entry.dist is not None else "")
+    try:
+        loaded = entry.load()
+        processors = [loaded] if isinstance(loaded, Processor) else list(loaded)
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = "" if place.filename == __file__ else f" ({place.filename}, line {place.lineno})"
+        raise CannotStart(f"The processors {source} can't be loaded: {type(error).__name__}: {error}{where}") from error
+    for each in processors:
+        if not isinstance(each, Processor):
+            raise CannotStart(f"The processors {source} hold {type(each).__name__}, which is no Processor.")
+    return processors
+
+
 def parse_params(processor: Processor, params: dict[str, Any]) -> BaseModel:
-    """The parameters in the processor's own type; raises Invalid with every violation and its path."""
+    """The parameters in the processor's own type; raises InvalidParams with every violation and its path."""
     try:
         return processor.params.model_validate(params)
     except ValidationError as error:
         found = violations(error.errors(include_url=False, include_input=False))
-        raise Invalid(f"The parameters do not fit {processor.name}.", violations=found) from error
+        raise InvalidParams(f"The parameters do not fit {processor.name}.", violations=found) from error
 
 
 def check_inputs(processor: Processor, roles: Iterable[str]) -> None:
     """Raise Invalid unless the roles given are the ones that the processor asks for."""
     given = set(roles)
-    unknown = given - set(processor.inputs)
+    check_known(processor, given)
+    missing = [role for role, about in processor.inputs.items() if about.required and role not in given]
+    if missing:
+        asked = "; ".join(f"{role}: {processor.inputs[role].description.rstrip('.')}" for role in missing)
+        raise Invalid(f"{processor.name} needs {' and '.join(missing)}, and was not given {_it(missing)} ({asked}).")
+
+
+def check_known(processor: Processor, roles: Iterable[str]) -> None:
+    """Raise Invalid if the processor does not read one of the roles."""
+    unknown = set(roles) - set(processor.inputs)
     if unknown:
         takes = ", ".join(sorted(processor.inputs)) or "no files"
         raise Invalid(f"{processor.name} does not read {', '.join(sorted(unknown))}; it takes {takes}.")
-    missing = {role for role, about in processor.inputs.items() if about.required} - given
-    if missing:
-        raise Invalid(f"{processor.name} needs {', '.join(sorted(missing))}.")
 
 
 def check_files(processor: Processor, files: Mapping[str, About]) -> None:
@@ -91,3 +119,7 @@ def check_files(processor: Processor, files: Mapping[str, About]) -> None:
         if asked.max_bytes is not None and about.size > asked.max_bytes:
             limit = f"{processor.name} takes at most {asked.max_bytes:,}"
             raise TooLarge(f"{role}: {about.filename} has {about.size:,} bytes; {limit}.")
+
+
+def _it(things: Sequence[str]) -> str:
+    return "it" if len(things) == 1 else "them"

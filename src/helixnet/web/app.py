@@ -17,7 +17,7 @@ from structlog.contextvars import bound_contextvars
 from helixnet import __version__, log, metrics, tracing
 from helixnet.config import Settings
 from helixnet.web import errors, pages
-from helixnet.web.api import auth, batches, failures, health, jobs, queues, selections
+from helixnet.web.api import auth, batches, failures, health, jobs, processors, queues, selections
 from helixnet.web.deps import API
 from helixnet.web.metered import Metered
 from helixnet.web.state import open_state
@@ -74,6 +74,7 @@ def create_app() -> FastAPI:
         batches.router,
         queues.router,
         failures.router,
+        processors.router,
         auth.router,
     ):
         app.include_router(router, prefix=API)

@@ -1,14 +1,12 @@
 """One attempt at one job: run its processor, store what it made, and say how it ended."""
 
 import asyncio
-import inspect
 import random
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-import orjson
 from pydantic import BaseModel
 
 from helixnet import log, tracing
@@ -23,8 +21,7 @@ from helixnet.jobs.store.claims import ClaimedJob
 from helixnet.jobs.store.transitions import Settled
 from helixnet.processors.base import Processor, RetryPolicy
 from helixnet.processors.registry import Registry, parse_params
-from helixnet.worker import failure, spans
-from helixnet.worker.blocking import Blocking
+from helixnet.worker import calling, failure, spans
 from helixnet.worker.context import RunContext
 from helixnet.worker.failure import Failure
 from helixnet.worker.inputs import LedgerAway
@@ -178,7 +175,7 @@ class Attempt:
         context = self._context = RunContext(job, resources.database, resources.blobs, resources.hints)
         await context.open_inputs()
         logger.info("🎬 Starting processing with %s...", processor.name, version=processor.version)
-        result = _to_json(await self._call(processor, context, params))
+        result = calling.to_json(await self._call(processor, context, params))
         if not job.payload and not context.written and len(result) <= RESULT_IN_ROW_BYTES:
             return Completed(result, None)
         key = f"{context.prefix}result.json"
@@ -190,19 +187,8 @@ class Attempt:
     async def _call(self, processor: Processor, context: RunContext, params: BaseModel) -> object:
         if tracing.on and self.job.trace is not None:
             with spans.processing(processor):
-                return await self._run_processor(processor, context, params)
-        return await self._run_processor(processor, context, params)
-
-    async def _run_processor(self, processor: Processor, context: RunContext, params: BaseModel) -> object:
-        if processor.isolation == "process":
-            return await self._resources.isolation.run(processor, context, params)
-        try:
-            if inspect.iscoroutinefunction(processor.run):
-                return await processor.run(context, params)
-            return await _in_a_thread(processor, context, params)
-        except (SystemExit, KeyboardInterrupt) as error:
-            # It would end the worker process, and the jobs behind it with it.
-            raise RuntimeError(f"The processor raised {type(error).__name__}.") from error
+                return await calling.call(processor, context, params, self._resources.isolation)
+        return await calling.call(processor, context, params, self._resources.isolation)
 
     def _failed(self, error: BaseException) -> Failure:
         failed = failure.failed(error, self.job.processor)
@@ -255,17 +241,3 @@ def backoff(policy: RetryPolicy, attempt: int) -> timedelta:
     """
     ceiling: timedelta = min(policy.first * 2 ** min(attempt - 1, 30), policy.longest)
     return random.uniform(0.5, 1) * ceiling  # noqa: S311 - spreads load, guards nothing
-
-
-async def _in_a_thread(processor: Processor, context: RunContext, params: BaseModel) -> object:
-    """Run a plain function; one that is told to stop, and does not, is ended with its process."""
-    blocking = Blocking(context, asyncio.get_running_loop())
-    try:
-        return await asyncio.to_thread(processor.run, blocking, params)
-    finally:
-        blocking.stop()
-
-
-def _to_json(result: object) -> bytes:
-    value = result.model_dump(mode="json") if isinstance(result, BaseModel) else result
-    return orjson.dumps(value)

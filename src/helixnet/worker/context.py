@@ -21,10 +21,9 @@ from helixnet.jobs.store.claims import ClaimedJob
 from helixnet.processors.context import Input
 from helixnet.worker.files import Scratch, content_of
 from helixnet.worker.inputs import open_inputs
+from helixnet.worker.words import LONGEST_LINE, check_name, storable
 
 PROGRESS_EVERY_SECONDS = OUTPUT_EVERY_SECONDS = 0.25
-LONGEST_LINE = 4000
-RESERVED_NAMES = frozenset({"", ".", "..", "result.json"})
 
 logger = log.logger("helix.worker")
 
@@ -113,10 +112,7 @@ class RunContext:
     async def write(
         self, name: str, content: bytes | Path | AsyncIterator[bytes], media_type: str = "application/octet-stream"
     ) -> str:
-        if name in RESERVED_NAMES or "/" in name or "\x00" in name:
-            raise ValueError(f"{name!r} can't be the name of an artifact")
-        if any(artifact.filename == name for artifact in self.written):
-            raise ValueError(f"this attempt has written an artifact called {name!r} already")
+        check_name(name, [artifact.filename for artifact in self.written])
         self.stored = True
         source = content_of(content) if isinstance(content, Path) else content
         stored = await artifacts.put(self._blobs, self.prefix + name, source, name, media_type)
@@ -132,8 +128,3 @@ class RunContext:
             logger.warning("a note was lost: the database did not answer", error=log.first_line(error))
             return
         self._hints.publish(self._job.owner_id)
-
-
-def storable(text: str) -> str:
-    """A processor's words as PostgreSQL can hold them: no NUL, no half surrogate, no end of a novel."""
-    return text.replace("\x00", "").encode(errors="replace").decode()[:LONGEST_LINE]

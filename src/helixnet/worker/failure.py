@@ -15,8 +15,8 @@ import orjson
 
 from helixnet.errors import HelixError, Unavailable
 from helixnet.processors.base import Reject, Retry
-from helixnet.worker.context import storable
 from helixnet.worker.isolation.errors import ProcessorFailed
+from helixnet.worker.words import storable
 
 # Enough of a trace to find the place; of an endless recursion the rest says nothing new.
 TRACE_FRAMES = 20

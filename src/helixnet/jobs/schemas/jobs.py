@@ -99,7 +99,7 @@ class JobAccepted(BaseModel):
 
 
 class UploadAccepted(JobAccepted):
-    """The files are stored and the job is in the ledger."""
+    """The files are stored and the job is in the ledger. `payload` names all of them, whatever their roles."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -114,8 +114,8 @@ class UploadAccepted(JobAccepted):
         }
     )
 
-    content_key: str
-    context_key: str
+    content_key: str | None = Field(None, description="The storage key of the file, null where there was none.")
+    context_key: str | None = None
     schema_key: str | None = None
     template_key: str | None = None
 

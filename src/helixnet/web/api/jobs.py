@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response, status
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
 from helixnet.artifacts.schemas import ArtifactView
 from helixnet.jobs import service
@@ -15,7 +15,7 @@ from helixnet.web.deps import CurrentReader, CurrentUser, Platform
 from helixnet.web.downloads import attachment
 from helixnet.web.errors import SIGNED_IN, Conflict, NotFound, TooLarge, problems
 from helixnet.web.lean import LeanRoute
-from helixnet.web.upload import submit_upload
+from helixnet.web.upload import DEFAULT_PROCESSOR, submit_upload
 
 # What is asked for most: to enter a job, and to look at one.
 busy = APIRouter(prefix="/jobs", tags=["jobs"], route_class=LeanRoute)
@@ -26,6 +26,9 @@ ANY_BODY_SIZE = 2**62
 
 JobId = Annotated[UUID, Path(description="The job's id.")]
 
+A_FILE: dict[str, JsonValue] = {"type": "string", "format": "binary"}
+
+# Which files are needed is the processor's to say; the form names those that most of them read.
 UPLOAD_FORM: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -33,16 +36,22 @@ UPLOAD_FORM: dict[str, Any] = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "required": ["content_key", "context_key"],
+                    "description": (
+                        "The files that the processor reads, each as a part called by its role, and the fields, in any "
+                        "order. `GET /api/v1/processors/{name}` says which roles there are, which of them are "
+                        "required, and what each takes. With `processor` first, a file that does not fit is refused "
+                        "before it is stored."
+                    ),
                     "properties": {
-                        "content_key": {"type": "string", "format": "binary", "description": "The content."},
-                        "context_key": {"type": "string", "format": "binary", "description": "The context."},
-                        "schema_key": {"type": "string", "format": "binary", "description": "An optional schema."},
-                        "template_key": {"type": "string", "format": "binary", "description": "An optional template."},
-                        "processor": {"type": "string", "default": "text.analyze"},
+                        "processor": {"type": "string", "default": DEFAULT_PROCESSOR},
                         "params": {"type": "string", "description": "The processor's parameters, as JSON."},
                         "priority": {"type": "integer", "minimum": 0, "maximum": 9, "default": 4},
+                        "content_key": A_FILE | {"description": "What is worked on, for most processors."},
+                        "context_key": A_FILE | {"description": "What the reader wants of it, for many."},
+                        "schema_key": A_FILE | {"description": "What the content has to look like, for some."},
+                        "template_key": A_FILE | {"description": "What the result is to look like, for some."},
                     },
+                    "additionalProperties": A_FILE | {"description": "A file for another role of the processor."},
                 }
             }
         },
@@ -94,7 +103,7 @@ async def show(platform: Platform, reader: CurrentReader, job_id: JobId) -> JobV
     max_body_size=ANY_BODY_SIZE,
 )
 async def upload(platform: Platform, user: CurrentUser, request: Request) -> UploadAccepted:
-    """Streams the files into storage and submits a job that reads them.
+    """Streams the files that the processor reads into storage and submits a job that reads them.
 
     After the 201 the job reaches a final state, whatever process, broker or machine dies on the way.
     """
