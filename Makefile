@@ -56,11 +56,12 @@ $(READY): $(LOCK) pyproject.toml
 	@touch $@
 
 lock: $(READY) ## Resolve the dependencies anew, with hashes and for every platform
-	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --extra embed --extra embedded --extra full --extra telemetry --group dev --output-file $(LOCK) pyproject.toml
+	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --extra embed --extra embedded --extra full --extra pdf --extra telemetry --group dev --output-file $(LOCK) pyproject.toml
 	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --constraint $(LOCK) --output-file requirements/image.txt pyproject.toml
 	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --constraint $(LOCK) --extra embed --output-file requirements/image-embed.txt pyproject.toml
 	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --constraint $(LOCK) --extra flower --output-file requirements/image-flower.txt pyproject.toml
 	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --constraint $(LOCK) --extra telemetry --output-file requirements/image-telemetry.txt pyproject.toml
+	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --constraint $(LOCK) --extra pdf --output-file requirements/image-pdf.txt pyproject.toml
 	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --constraint $(LOCK) --group pyproject.toml:build --output-file requirements/build.txt
 	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --group pyproject.toml:pgadmin --output-file $(PGADMIN_LOCK)
 	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --group pyproject.toml:bench --output-file $(BENCH_LOCK)

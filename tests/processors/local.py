@@ -11,6 +11,7 @@ from helixnet.processors.text.analyze import analyze as text_analyze
 from helixnet.processors.text.results import Analysis, AnalyzeParams, Span
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+PIECE_BYTES = 256 * 1024
 CONTENT = (EXAMPLES / "content_file.txt").read_bytes()
 CONTEXT = (EXAMPLES / "context_file.txt").read_bytes()
 
@@ -35,6 +36,8 @@ class LocalInput:
     content: bytes
     filename: str = "file.txt"
     key: str = "local/file.txt"
+    media_type: str = "application/octet-stream"
+    sha256: str = ""
 
     @property
     def size(self) -> int:
@@ -46,7 +49,11 @@ class LocalInput:
         return self.content
 
     async def stream(self) -> AsyncIterator[bytes]:
-        yield self.content
+        for start in range(0, len(self.content), PIECE_BYTES):
+            yield self.content[start : start + PIECE_BYTES]
+
+    async def path(self) -> Path:
+        raise AssertionError("a text is read from its bytes")
 
 
 @dataclass
@@ -57,6 +64,8 @@ class LocalContext:
     job_id: UUID = field(default_factory=uuid4)
     attempt: int = 1
     cancelled: bool = False
+    scratch: Path = Path("/nonexistent")
+    idempotency_key: str = "local"
     steps: list[float] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
 
@@ -68,9 +77,12 @@ class LocalContext:
         self.lines.append(message)
 
     async def write(
-        self, name: str, content: bytes | AsyncIterator[bytes], media_type: str = "application/octet-stream"
+        self, name: str, content: bytes | Path | AsyncIterator[bytes], media_type: str = "application/octet-stream"
     ) -> str:
-        raise AssertionError("text.analyze writes no artifacts")
+        raise AssertionError("of a plain text nothing is written")
+
+    async def output(self, text: str) -> None:
+        raise AssertionError("nothing is shown in pieces")
 
 
 def local(content: bytes, context: bytes | None = None) -> LocalContext:

@@ -3,13 +3,15 @@
 import asyncio
 from datetime import timedelta
 
-from helixnet.processors.base import InputRole, Processor, Reject
-from helixnet.processors.context import JobContext
-from helixnet.processors.text.decoding import Decoded, decode
+from helixnet.processors.base import InputRole, Output, ProcessLimits, Processor, Reject, RetryPolicy
+from helixnet.processors.context import Input, JobContext
+from helixnet.processors.text.counting import Tally, tally
+from helixnet.processors.text.decoding import decode
 from helixnet.processors.text.document import Document
 from helixnet.processors.text.language import UNKNOWN, Language, detect
+from helixnet.processors.text.merging import Merged
 from helixnet.processors.text.passages import answer, questions
-from helixnet.processors.text.phrases import key_phrases
+from helixnet.processors.text.phrases import Phrase, key_phrases
 from helixnet.processors.text.results import (
     Analysis,
     AnalyzeParams,
@@ -19,47 +21,50 @@ from helixnet.processors.text.results import (
     KeyPhrase,
     LanguageFound,
     ScoredSpan,
+    SourceRead,
     Span,
 )
+from helixnet.processors.text.source import TEXT_ARTIFACT, Source, open_source
+from helixnet.processors.text.streaming import chunks
 from helixnet.processors.text.summary import summarise
 
-LARGEST_CONTENT = 32 * 1024 * 1024
 LARGEST_CONTEXT = 1024 * 1024
 LONGEST_QUESTION = 2000
 """Characters of a question that the result repeats."""
-WORDS_A_MINUTE = 238
-"""Silent reading of English prose by adults: Brysbaert 2019, a meta-analysis of 190 studies."""
-CHARACTERS_A_MINUTE = {"ja": 357}
-OTHER_CHARACTERS_A_MINUTE = 255
-"""Japanese, and Chinese: Trauzettel-Klosinski and Dietz 2012, the reading speeds of seventeen languages."""
+WEIGHED = ["language", "key_phrases", "summary", "passages"]
+"""What is found chunk by chunk, and so not quite what the whole would give."""
+
+NO_WORDS = "The text holds no words, only signs."
 
 
 async def analyze(context: JobContext, params: AnalyzeParams) -> Analysis | None:
-    """Analyse the text under `content_key` for the reader whose questions are under `context_key`, if given.
+    """Analyse the content under `content_key` for the reader whose questions are under `context_key`, if given.
 
-    Raises Reject if either file is no text, or is too large: over 32 MiB, and over 1 MiB for the questions.
+    Content is a text of any size in any encoding, Markdown, HTML, a PDF or a Word document. Over 32 MiB of text are
+    analysed in chunks. Raises Reject if either file can't be read, or there are over 1 MiB of questions, and
+    OverLimit for a document that is made to be endless.
     """
     await context.progress(0.02, "Reading the text")
-    raw = await _read(context, "content_key", LARGEST_CONTENT, "content")
-    content = await asyncio.to_thread(decode, raw, "content")
-    size = len(raw)
-    del raw  # up to 32 MiB
+    given = context.inputs.get("content_key")
+    if given is None:
+        raise Reject("There is no content to read: the job has no content_key.")
+    source = await open_source(context, given)
     asked_text = await _context_text(context)
+    if source.text is not None:
+        return await _as_a_whole(context, params, given, source, source.text, asked_text)
+    return await _in_chunks(context, params, given, source, asked_text)
 
+
+async def _as_a_whole(
+    context: JobContext, params: AnalyzeParams, given: Input, source: Source, text: str, asked_text: str
+) -> Analysis | None:
     if not await _goes_on(context, 0.15, "Counting words and telling the language"):
         return None
-    document = await asyncio.to_thread(Document, content.text)
+    document = await asyncio.to_thread(Document, text)
     if not document.words:
-        raise Reject("The text holds no words, only signs.")
-    counts = _counts(document)
-    language = document.language
-    await context.log(
-        f"Read {counts.words:,} words in {counts.sentences:,} sentences; the language is {language.name}.",
-        encoding=content.encoding,
-        bytes=size,
-        language=language.code,
-        confidence=language.confidence,
-    )
+        raise Reject(NO_WORDS)
+    counts = _counts(tally(document), len(document.words.vocabulary))
+    await _tell_counts(context, counts, document.language, source, given)
 
     if not await _goes_on(context, 0.4, "Finding key phrases"):
         return None
@@ -72,38 +77,97 @@ async def analyze(context: JobContext, params: AnalyzeParams) -> Analysis | None
     if not await _goes_on(context, 0.85, "Looking for answers"):
         return None
     asked = await asyncio.to_thread(questions, asked_text, params.questions) if asked_text else []
-    await _tell_questions(context, asked, asked_text, language)
+    await _tell_questions(context, asked, asked_text, document.language)
     found = await asyncio.to_thread(answer, document, asked, params.passages)
 
     await context.progress(1.0, "Done")
-    text = document.text
-    return Analysis(
-        encoding=_encoding(content, size),
-        counts=counts,
-        language=LanguageFound(code=language.code, name=language.name, confidence=language.confidence),
-        key_phrases=[KeyPhrase(text=each.text, score=each.score, count=each.count) for each in phrases],
-        summary=[Span(text=text[each.start : each.end], start=each.start, end=each.end) for each in summary],
-        passages=[
-            Answer(
-                question=question[:LONGEST_QUESTION],
-                found=[
-                    ScoredSpan(text=text[each.start : each.end], start=each.start, end=each.end, score=each.score)
-                    for each in passages
-                ],
-            )
-            for question, passages in zip(asked, found, strict=True)
+    return _analysis(
+        given,
+        source,
+        SourceRead(format=source.format, pages=source.pages, text=source.artifact),
+        counts,
+        document.language,
+        phrases,
+        [Span(text=text[each.start : each.end], start=each.start, end=each.end) for each in summary],
+        asked,
+        [
+            [
+                ScoredSpan(text=text[each.start : each.end], start=each.start, end=each.end, score=each.score)
+                for each in passages
+            ]
+            for passages in found
         ],
     )
 
 
-async def _read(context: JobContext, role: str, limit: int, what: str) -> bytes:
-    """The input's bytes. Its size is known beforehand, so a large one is turned away without being read."""
-    given = context.inputs.get(role)
-    if given is None:
-        raise Reject(f"There is no {what} to read: the job has no {role}.")
-    if given.size > limit:
-        raise Reject(f"The {what} is too large: {given.size:,} bytes, of {limit // 1024 // 1024} MiB that are allowed.")
-    return await given.read(limit)
+async def _in_chunks(
+    context: JobContext, params: AnalyzeParams, given: Input, source: Source, asked_text: str
+) -> Analysis | None:
+    asked = await asyncio.to_thread(questions, asked_text, params.questions) if asked_text else []
+    merged = Merged(params, asked)
+    assert source.pieces is not None  # noqa: S101 - a source has the one or the other
+    async for chunk in chunks(source.pieces):
+        await asyncio.to_thread(merged.add, chunk)
+        # A character takes a byte or more: this never runs ahead of the truth.
+        done = min(1.0, (source.stream.bytes_read if source.stream else merged.tally.characters) / given.size)
+        words = f"Read {merged.tally.words:,} words in {merged.chunks:,} chunks"
+        if not await _goes_on(context, 0.15 + 0.8 * done, words):
+            return None
+    if not merged.tally.words:
+        raise Reject(NO_WORDS)
+    if source.stream is not None:
+        source.encoding, source.bom, source.flaws = source.stream.encoding, source.stream.bom, source.stream.flaws
+    language = merged.language()
+    counts = _counts(merged.tally, len(merged.spellings))
+    await _tell_counts(context, counts, language, source, given)
+    await _tell_questions(context, asked, asked_text, language)
+    summary = await asyncio.to_thread(merged.summary)
+    await context.progress(1.0, "Done")
+    return _analysis(
+        given,
+        source,
+        SourceRead(
+            format=source.format,
+            pages=source.pages,
+            text=source.artifact,
+            chunks=merged.chunks,
+            approximate=WEIGHED + (["unique_words"] if merged.more_spellings else []),
+        ),
+        counts,
+        language,
+        merged.phrases(),
+        [Span(text=each.text, start=each.start, end=each.end) for each in summary],
+        asked,
+        [
+            [ScoredSpan(text=each.text, start=each.start, end=each.end, score=score) for each, score in found]
+            for found in merged.passages()
+        ],
+    )
+
+
+def _analysis(
+    given: Input,
+    source: Source,
+    read: SourceRead,
+    counts: Counts,
+    language: Language,
+    phrases: list[Phrase],
+    summary: list[Span],
+    asked: list[str],
+    found: list[list[ScoredSpan]],
+) -> Analysis:
+    return Analysis(
+        source=read,
+        encoding=Encoding(name=source.encoding, bom=source.bom, size=given.size, flaws=source.flaws),
+        counts=counts,
+        language=LanguageFound(code=language.code, name=language.name, confidence=language.confidence),
+        key_phrases=[KeyPhrase(text=each.text, score=each.score, count=each.count) for each in phrases],
+        summary=summary,
+        passages=[
+            Answer(question=question[:LONGEST_QUESTION], found=passages)
+            for question, passages in zip(asked, found, strict=True)
+        ],
+    )
 
 
 async def _goes_on(context: JobContext, fraction: float, message: str) -> bool:
@@ -114,12 +178,26 @@ async def _goes_on(context: JobContext, fraction: float, message: str) -> bool:
 
 async def _context_text(context: JobContext) -> str:
     """The reader's questions; an empty file asks nothing, which is no fault of the text."""
-    if "context_key" not in context.inputs:
+    given = context.inputs.get("context_key")
+    if given is None:
         return ""
-    raw = await _read(context, "context_key", LARGEST_CONTEXT, "context")
+    if given.size > LARGEST_CONTEXT:
+        raise Reject(f"The context is too large: {given.size:,} bytes, of 1 MiB that is allowed.")
+    raw = await given.read(LARGEST_CONTEXT)
     if not raw.strip():
         return ""
     return (await asyncio.to_thread(decode, raw, "context")).text
+
+
+async def _tell_counts(context: JobContext, counts: Counts, language: Language, source: Source, given: Input) -> None:
+    await context.log(
+        f"Read {counts.words:,} words in {counts.sentences:,} sentences; the language is {language.name}.",
+        encoding=source.encoding,
+        bytes=given.size,
+        format=source.format,
+        language=language.code,
+        confidence=language.confidence,
+    )
 
 
 async def _tell_questions(context: JobContext, asked: list[str], asked_text: str, language: Language) -> None:
@@ -135,34 +213,32 @@ async def _tell_questions(context: JobContext, asked: list[str], asked_text: str
         )
 
 
-def _encoding(content: Decoded, size: int) -> Encoding:
-    return Encoding(name=content.encoding, bom=content.bom, size=size, flaws=content.flaws)
-
-
-def _counts(document: Document) -> Counts:
-    words = document.words
-    characters = sum(count for word, count in document.frequencies.items() if words.unspaced[word])
-    by_character = CHARACTERS_A_MINUTE.get(document.language.code, OTHER_CHARACTERS_A_MINUTE)
+def _counts(counted: Tally, unique: int) -> Counts:
     return Counts(
-        characters=len(document.text),
-        words=len(words),
-        sentences=document.sentence_count,
-        paragraphs=document.paragraph_count,
-        unique_words=len(words.vocabulary),
-        reading_minutes=round((len(words) - characters) / WORDS_A_MINUTE + characters / by_character, 1),
+        characters=counted.characters,
+        words=counted.words,
+        sentences=counted.sentences,
+        paragraphs=counted.paragraphs,
+        unique_words=unique,
+        reading_minutes=round(counted.minutes, 1),
     )
 
 
 ANALYZE = Processor(
     name="text.analyze",
-    version="1",
-    description="Reads a text in any encoding: counts, language, key phrases, a summary, and answers to questions.",
+    version="2",
+    description="Reads a text or document of any size: counts, language, key phrases, a summary, answers to questions.",
     run=analyze,
     params=AnalyzeParams,
     inputs={
-        "content_key": InputRole("The text to analyse, in any encoding."),
+        "content_key": InputRole("The text to analyse: plain text in any encoding, Markdown, HTML, PDF or DOCX."),
         "context_key": InputRole("What the reader wants to know: a question a line, say.", required=False),
     },
+    outputs={TEXT_ARTIFACT: Output("The text of a document, on which offsets count.", "text/plain; charset=utf-8")},
     queue="default",
-    time_limit=timedelta(minutes=10),
+    time_limit=timedelta(hours=2),
+    # The same file would need as much the next time.
+    retry=RetryPolicy(again_after_limit=False),
+    isolation="process",
+    limits=ProcessLimits(memory_bytes=2 * 1024**3, cpu_seconds=7200, file_bytes=1024**3, open_files=64),
 )

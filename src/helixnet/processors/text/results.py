@@ -1,6 +1,6 @@
 """The parameters and the result of `text.analyze`, as they stand in the job and in result.json."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,8 +26,22 @@ class _Result(BaseModel):
 class Encoding(_Result):
     name: Annotated[str, Field(description="The Python codec that the file is decoded with; offsets count on it.")]
     bom: Annotated[bool, Field(description="Whether the file begins with a byte order mark.")]
-    size: Annotated[int, Field(description="The size of the file, in bytes.")]
+    size: Annotated[int, Field(description="The size of the file that was handed over, in bytes.")]
     flaws: Annotated[int, Field(description="Broken bytes in UTF-8, read as U+FFFD.")]
+
+
+class SourceRead(_Result):
+    format: Literal["text", "markdown", "html", "pdf", "docx"]
+    pages: Annotated[int | None, Field(description="Of a PDF.")] = None
+    text: Annotated[
+        str | None,
+        Field(description="The artifact with the document's text, in UTF-8, on which offsets then count."),
+    ] = None
+    chunks: Annotated[int, Field(description="In how many pieces it was analysed; 1 is as a whole.")] = 1
+    approximate: Annotated[
+        list[str],
+        Field(description="Which parts of the result are close to what the whole would give, and not the same."),
+    ] = []
 
 
 class Counts(_Result):
@@ -54,7 +68,7 @@ class KeyPhrase(_Result):
 
 
 class Span(_Result):
-    """A piece of the text: decoded content[start:end] == text, in characters."""
+    """A piece of the text: decoded content[start:end] == text, in characters; of a document, of its text artifact."""
 
     text: str
     start: int
@@ -73,6 +87,7 @@ class Answer(_Result):
 class Analysis(_Result):
     """What `text.analyze` finds."""
 
+    source: SourceRead
     encoding: Encoding
     counts: Counts
     language: LanguageFound
