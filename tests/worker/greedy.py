@@ -2,6 +2,8 @@
 
 import ctypes
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -85,6 +87,16 @@ GREEDS: dict[str, Callable[[], None]] = {
 }  # fmt: skip
 
 
+def together(_context: BlockingContext, _params: Greed) -> None:
+    """Start processes none of which holds too much memory."""
+    program = (
+        f"kept = bytearray({200 * MEBIBYTE}); kept[::4096] = b'x' * len(kept[::4096]); import time; time.sleep(300)"
+    )
+    children = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(3)]
+    for child in children:
+        child.wait()
+
+
 def take(_context: BlockingContext, params: Greed) -> str:
     """Take without end, or be content."""
     if params.how:
@@ -103,4 +115,13 @@ GREEDY = Processor(
         memory_bytes=1024 * MEBIBYTE, file_bytes=8 * MEBIBYTE, scratch_bytes=32 * MEBIBYTE, open_files=64
     ),
     retry=RetryPolicy(again_after_limit=False),
+)
+TOGETHER = Processor(
+    name="tests.together",
+    version="1",
+    description="Takes without end, in three processes.",
+    run=together,
+    params=Greed,
+    isolation="process",
+    limits=ProcessLimits(memory_bytes=500 * MEBIBYTE, processes=3),
 )

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import importlib
 import os
 import signal
 import socket
@@ -109,6 +110,13 @@ def files(context: BlockingContext, params: Params) -> dict[str, Any]:
     kept.write_text(content.upper())
     context.write("kept.txt", kept, "text/plain")
     return {"path": str(path), "content": content}
+
+
+async def loaded(_context: JobContext, _params: Params) -> list[bool]:
+    """Whether a module that nobody has asked for yet is imported, before and after."""
+    before = "wave" in sys.modules
+    importlib.import_module("wave")
+    return [before, "wave" in sys.modules]
 
 
 class Mute(Exception):
@@ -224,6 +232,7 @@ def isolated(run: Any, **more: Any) -> Processor:
 
 
 LOOK, DIGEST, WRITE, PLAIN, FILES, GARBAGE = (isolated(run) for run in (look, digest, write, plain, files, garbage))
+PRELOADED = isolated(loaded, preload=("wave",))
 END = isolated(
     end,
     limits=ProcessLimits(memory_bytes=512 * MEBIBYTE, cpu_seconds=1, file_bytes=MEBIBYTE, open_files=64, processes=2),

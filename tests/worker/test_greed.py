@@ -11,8 +11,9 @@ from helixnet.db import Database
 from helixnet.hints import Hints
 from helixnet.processors.registry import Registry
 from helixnet.worker.attempt import Attempt, Ended, Resources
+from helixnet.worker.isolation.errors import ProcessorFailed
 from tests.jobs.conftest import Ledger
-from tests.worker.greedy import GREEDY
+from tests.worker.greedy import GREEDY, TOGETHER
 from tests.worker.isolating import IsolatedBench
 
 pytestmark = pytest.mark.anyio
@@ -67,6 +68,13 @@ async def test_greed_ends_in_a_plain_reason_and_the_next_job_runs(
     assert (greedy.settled.error["kind"], greedy.settled.error["message"]) == (kind, words)
     assert greedy.settled.status == ("FAILED" if kind == "limit" else "PENDING"), "more of it would not help"
     assert content.settled.status == "COMPLETED"
+
+
+async def test_processes_that_take_too_much_memory_together_are_ended(bench: IsolatedBench) -> None:
+    with pytest.raises(ProcessorFailed) as failed:
+        await bench.run(TOGETHER)
+
+    assert (failed.value.kind, failed.value.message) == ("limit", "The work took more memory than it may.")
 
 
 async def test_what_a_crashing_library_said_is_for_the_operator(

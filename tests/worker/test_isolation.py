@@ -22,7 +22,19 @@ from helixnet.processors.core import SpawnParams
 from helixnet.worker.isolation import launcher
 from helixnet.worker.isolation.errors import ProcessorFailed
 from tests.conftest import is_alive, wait_until
-from tests.worker.isolated import DIGEST, END, FILES, GARBAGE, LOOK, MEBIBYTE, PLAIN, WRITE, Params, peak_memory
+from tests.worker.isolated import (
+    DIGEST,
+    END,
+    FILES,
+    GARBAGE,
+    LOOK,
+    MEBIBYTE,
+    PLAIN,
+    PRELOADED,
+    WRITE,
+    Params,
+    peak_memory,
+)
 from tests.worker.isolating import IsolatedBench
 
 pytestmark = pytest.mark.anyio
@@ -41,6 +53,11 @@ async def until(condition: Callable[[], Any], what: str, seconds: float = 20) ->
 
 def running(pids: str) -> list[psutil.Process]:
     return [process for process in map(psutil.Process, map(int, pids.split())) if is_alive(process)]
+
+
+def templates() -> list[psutil.Process]:
+    """The templates of this process."""
+    return [each for each in psutil.Process().children() if "isolation.template" in " ".join(each.cmdline())]
 
 
 def gone(processes: list[psutil.Process]) -> bool:
@@ -287,6 +304,34 @@ def test_a_killed_worker_leaves_no_process_behind() -> None:
     # The process, two of its own, two that left, its keeper, the template, and a process at hand with its keeper.
     assert len(set(processes)) == 9
     wait_until(lambda: gone(processes), "everyone is gone", 2)
+
+
+async def test_processes_start_ahead_with_the_libraries_that_their_processors_name(bench: IsolatedBench) -> None:
+    bench.isolation.begin([PRELOADED, registry.load(development=True).get("core.echo")], ["default"])
+    (template,) = templates()
+    wait_until(lambda: len(template.children(recursive=True)) == 2, "a process and its keeper are at hand", 30)
+
+    found = await bench.run(PRELOADED)
+
+    assert found == [True, True]
+    assert "wave" not in sys.modules, "the worker itself does without"
+
+
+async def test_no_template_is_started_where_nothing_is_isolated(bench: IsolatedBench) -> None:
+    bench.isolation.begin([registry.load(development=True).get("core.echo")], ["default"])
+    bench.isolation.begin([PRELOADED], ["another"])
+
+    assert templates() == []
+
+
+async def test_a_process_at_hand_that_is_lost_harms_no_attempt(bench: IsolatedBench) -> None:
+    await bench.run(LOOK)
+    (template,) = templates()
+    wait_until(lambda: len(template.children(recursive=True)) == 2, "a process and its keeper are at hand", 30)
+    for process in template.children(recursive=True):
+        process.kill()
+
+    assert (await bench.run(LOOK))["params"] == ["", 0]
 
 
 async def test_an_attempt_costs_little_more_than_its_work(bench: IsolatedBench) -> None:

@@ -29,7 +29,7 @@ FIXED_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}
 # The import of a processor may take this long.
 START_SECONDS = 60.0
 # A keeper that has not ended everything by then is ended itself, with the template.
-KEEPER_SECONDS = 1.0
+KEEPER_SECONDS = 5.0
 # Then it removes the scratch folder; what takes longer is not waited for.
 REMOVAL_SECONDS = 0.2
 # A process closes its socket a little before the kernel knows how it ended.
