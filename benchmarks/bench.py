@@ -17,7 +17,7 @@ from rich.console import Console
 from benchmarks import machine, report
 from benchmarks.figures import Section
 from benchmarks.ground import RABBITMQ, VALKEY, Broker, Ground, ground
-from benchmarks.measure import claiming, cost, isolation, latency, listing, race, starting, submission, upload
+from benchmarks.measure import claiming, cost, isolation, latency, listing, race, starting, submission, table, upload
 from benchmarks.measure.options import SMOKE, Options
 from benchmarks.processes import ROOT
 from benchmarks.tuning import tune
@@ -36,6 +36,7 @@ ON_VALKEY: dict[str, Callable[[Ground, Options, Broker], list[Section]]] = {
     "start": starting.measure,
     "cost": cost.measure,
     "isolation": isolation.measure,
+    "table": table.measure,
 }
 PARTS = ("race", "latency", *ON_VALKEY)
 

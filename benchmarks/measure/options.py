@@ -36,6 +36,7 @@ class Options:
     cost_jobs: int = 20_000
     start_again: bool = True
     isolated_starts: int = 40
+    table_bytes: int = 1_000_000_000
 
 
 SMOKE = Options(
@@ -57,4 +58,5 @@ SMOKE = Options(
     cost_jobs=100,
     start_again=False,
     isolated_starts=2,
+    table_bytes=2_000_000,
 )

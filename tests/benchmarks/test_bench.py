@@ -28,6 +28,8 @@ SECTIONS = {
     "cost",
     "isolation",
     "start",
+    "table",
+    "table_memory",
 }
 SERIES = {"key", "title", "unit", "values", "note", "median", "low", "high"}
 RATIO = {"of", "to", "text", "better", "limit", "value", "holds"}
