@@ -93,7 +93,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     async def clear(self) -> None:
         async with self.database.transaction() as session:
-            await session.execute(text("TRUNCATE jobs, job_events, job_artifacts, workers, queues"))
+            await session.execute(text("TRUNCATE jobs, job_events, job_artifacts, job_tracebacks, workers, queues"))
             await session.execute(text("INSERT INTO queues (name) VALUES ('default')"))
 
     @rule(target=jobs, owner=st.sampled_from(OWNERS), priority=st.sampled_from([0, 4, 9]), attempts=st.integers(1, 3))

@@ -124,6 +124,17 @@ class JobArtifact(Base):
     artifact_id: Mapped[UUID] = mapped_column(ForeignKey("artifacts.id"))
 
 
+class JobTraceback(Base):
+    """The stack trace of a job's last failure, for admins: see store/tracebacks.py."""
+
+    __tablename__ = "job_tracebacks"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(Integer)
+    fingerprint: Mapped[str] = mapped_column(Text)
+    traceback: Mapped[str] = mapped_column(Text)
+
+
 class Worker(Base):
     """One row for each worker process (a pool child) that is alive, as far as its heartbeat tells."""
 

@@ -33,7 +33,7 @@ from helixnet.jobs.schemas import (
     JobView,
 )
 from helixnet.jobs.states import FINAL, Status
-from helixnet.jobs.store import commands, reading
+from helixnet.jobs.store import commands, reading, tracebacks
 from helixnet.jobs.store.reading import JobRow
 from helixnet.processors.registry import Registry, check_files, check_inputs, parse_params
 
@@ -52,10 +52,11 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who asks. An admin who says so sees everybody's jobs, all others their own."""
+    """Who asks. An admin who says so sees everybody's jobs, all others their own; only an admin sees stack traces."""
 
     user_id: UUID
     everyone: bool = False
+    admin: bool = False
 
     @property
     def owner_id(self) -> UUID | None:
@@ -186,6 +187,8 @@ async def get(
         view.result_content = await _result(blobs, job, max_result_bytes)
     elif job.status == Status.PENDING:
         view.waiting = await queues.why_waiting(session, job, lease)
+    if reader.admin and job.error is not None:
+        view.traceback = await tracebacks.look(session, job_id, job.fingerprint)
     return view
 
 

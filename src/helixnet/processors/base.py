@@ -77,12 +77,10 @@ class InputRole:
     def takes(self, media_type: str, filename: str) -> bool:
         """Whether a file that is said to be of this media type, or by its name is of one, may be read."""
         said = media_type.partition(";")[0].strip().lower()
+        if not self.media_types or said in ("", UNKNOWN_MEDIA_TYPE):
+            return True
         named = mimetypes.guess_type(filename, strict=False)[0] or ""
-        return (
-            not self.media_types
-            or said in ("", UNKNOWN_MEDIA_TYPE)
-            or any(fnmatchcase(each, accepted) for each in (said, named) for accepted in self.media_types)
-        )
+        return any(fnmatchcase(each, accepted) for each in (said, named) for accepted in self.media_types)
 
 
 @dataclass(frozen=True, slots=True)

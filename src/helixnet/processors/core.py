@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from helixnet.processors.base import ProcessLimits, Processor, Reject, Retry
+from helixnet.processors.base import OverLimit, ProcessLimits, Processor, Reject, Retry, UpstreamFailed
 from helixnet.processors.context import JobContext
 
 STEP_SECONDS = 0.1
@@ -39,11 +39,13 @@ class SleepParams(_Params):
         Literal["thread", "loop"] | None,
         Field(description="Don't hear of being told to stop: in a thread of its own, or holding up the event loop."),
     ] = None
+    aloud: Annotated[str, Field(max_length=1000, description="A piece of text to show at every step.")] = ""
 
 
 class FailParams(_Params):
     kind: Annotated[
-        Literal["error", "reject", "retry"], Field(description="An exception, a rejection, or a request to retry.")
+        Literal["error", "reject", "limit", "upstream", "retry"],
+        Field(description="An exception, one of the three rejections, or a request to retry."),
     ] = "error"
     times: Annotated[int, Field(ge=0, description="Fail on this many attempts, then succeed; 0 means always.")] = 0
 
@@ -73,6 +75,8 @@ async def sleep(context: JobContext, params: SleepParams) -> dict[str, float]:
         if loop.time() - told >= 1:
             told = loop.time()
             await context.progress(slept / params.seconds, f"slept {slept:.0f} of {params.seconds:g} s")
+        if params.aloud:
+            await context.output(params.aloud)
         await asyncio.sleep(min(STEP_SECONDS, params.seconds - slept))
     return {"slept_seconds": params.seconds}
 
@@ -100,6 +104,10 @@ async def fail(context: JobContext, params: FailParams) -> dict[str, int]:
     match params.kind:
         case "reject":
             raise Reject("This job was asked to be rejected.")
+        case "limit":
+            raise OverLimit("This job was asked to ask for too much.")
+        case "upstream":
+            raise UpstreamFailed("This job was asked to be refused by somebody outside.")
         case "retry":
             raise Retry("This job was asked to be tried again.")
         case "error":

@@ -14,7 +14,12 @@ GROUP = "helixnet.processors"
 
 
 class InvalidParams(Invalid):
-    """The parameters do not fit the processor; `violations` says where."""
+    """The parameters do not fit the processor; each of the `violations` has a path and a message."""
+
+    def __init__(self, message: str, processor: str, found: Sequence[Mapping[str, str]]) -> None:
+        super().__init__(message, violations=found)
+        self.processor = processor
+        self.violations = found
 
 
 class About(Protocol):
@@ -86,7 +91,7 @@ def parse_params(processor: Processor, params: dict[str, Any]) -> BaseModel:
         return processor.params.model_validate(params)
     except ValidationError as error:
         found = violations(error.errors(include_url=False, include_input=False))
-        raise InvalidParams(f"The parameters do not fit {processor.name}.", violations=found) from error
+        raise InvalidParams(f"The parameters do not fit {processor.name}.", processor.name, found) from error
 
 
 def check_inputs(processor: Processor, roles: Iterable[str]) -> None:

@@ -41,9 +41,10 @@ async def reader(
     ] = False,
 ) -> Reader:
     """Through whose eyes the request looks; raises Forbidden when a user asks for everybody's jobs."""
-    if everyone and user.role != Role.ADMIN:
+    admin = user.role == Role.ADMIN
+    if everyone and not admin:
         raise Forbidden("Only an admin may look at everybody's jobs.")
-    return Reader(user.id, everyone)
+    return Reader(user.id, everyone, admin)
 
 
 CurrentReader = Annotated[Reader, Depends(reader)]

@@ -26,6 +26,7 @@ from helixnet.web.state import State
 # Roles that are known whatever is installed: the answer names them.
 ROLES = ("content_key", "context_key", "schema_key", "template_key")
 FIELDS = frozenset({"processor", "params", "priority"})
+FILE_PREFIX = "file."
 DEFAULT_PROCESSOR = "text.analyze"
 LONGEST_MEDIA_TYPE = 200
 
@@ -35,7 +36,10 @@ ReadParams = Callable[[Processor, Mapping[str, str]], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class OwnFields:
-    """The fields of a page's form beside those that every upload has: which ones, and how they become parameters."""
+    """The fields of a page's form beside those that every upload has: which ones, and how they become parameters.
+
+    Its files are called `file.` and the role: a field called `action`, say, would hide the form's own.
+    """
 
     know: Callable[[str], bool]
     read: ReadParams
@@ -101,8 +105,8 @@ class _Received:
             self.room -= len(text.encode())
             if part.name == "processor":
                 self._choose(text)
-        elif self._is_a_role(part.name):
-            await self._store(part)
+        elif self._is_a_role(role := part.name.removeprefix(FILE_PREFIX) if self.own else part.name):
+            await self._store(role, part)
         else:
             raise Invalid(f"The form has a part {part.name!r} that no processor here reads.")
 
@@ -138,8 +142,10 @@ class _Received:
     def _is_a_role(self, name: str) -> bool:
         return name in ROLES or any(name in processor.inputs for processor in self.platform.registry)
 
-    async def _store(self, part: Part) -> None:
-        role, content = part.name, part.stream()
+    async def _store(self, role: str, part: Part) -> None:
+        if role in self.files:
+            raise Invalid(f"The form has two files for {role}.")
+        content = part.stream()
         first = await anext(content, b"")
         if not first and not part.filename:
             return  # a browser sends a file field that was left empty as a nameless file of no bytes

@@ -225,6 +225,8 @@ class Attempt:
             error=failed.error,
             fingerprint=failed.fingerprint,
             reason="attempt failed",
+            # Of what the user has to mend, the words say all there is to know.
+            traceback=failed.trace if failed.error["kind"] != "input" and failed.trace else None,
             delay=failed.retry_after if failed.retry_after is not None else backoff(self._policy, self.job.attempt),
         )
 

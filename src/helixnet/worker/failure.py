@@ -36,7 +36,8 @@ class Failure:
     """How an attempt failed.
 
     `error` is what the job shows: `kind`, `message`, `type`, `place`, `fingerprint`, perhaps `details`. `retry_after`
-    None: by policy. `final`: no attempt can change it. `trace` is for the operator's log alone.
+    None: by policy. `final`: no attempt can change it. `trace` is the end of the stack
+    trace, for the operator alone: it goes to the log, and to where admins find it.
     """
 
     error: dict[str, Any]
@@ -84,10 +85,10 @@ def fingerprint_of(processor: str, kind: str, type_name: str, place: str) -> str
     return hashlib.sha256(parts.encode()).hexdigest()[:FINGERPRINT_CHARACTERS]
 
 
-def _told(processor: str, kind: str, message: str, type_name: str, place: str, **more: Any) -> Failure:
+def _told(processor: str, kind: str, message: str, type_name: str, place: str, trace: str = "", **more: Any) -> Failure:
     fingerprint = fingerprint_of(processor, kind, type_name, place)
     error = {"kind": kind, "message": storable(message), "type": type_name, "place": place, "fingerprint": fingerprint}
-    return Failure(error=error, fingerprint=fingerprint, **more)
+    return Failure(error=error, fingerprint=fingerprint, trace=storable(trace, LONGEST_TRACE), **more)
 
 
 def _failure(

@@ -12,7 +12,7 @@ from helixnet.artifacts import service as artifacts
 from helixnet.db import Database
 from helixnet.jobs import service as jobs
 from helixnet.jobs.states import Status
-from helixnet.jobs.store import claims, transitions
+from helixnet.jobs.store import claims, tracebacks, transitions
 from helixnet.jobs.store.transitions import Settled
 from helixnet.worker import counting, spans
 from helixnet.worker.attempt import Ended
@@ -77,7 +77,7 @@ async def hand_back_unheard(database: Database, worker_id: UUID) -> None:
 async def _write(database: Database, outcomes: Sequence[Ended]) -> dict[UUID, Status]:
     """One transaction for all; answers the new states of the jobs whose attempts had not been given up."""
     settled = [ended.settled for ended in outcomes]
-    if not any(ended.stored for ended in outcomes):
+    if not any(ended.stored or ended.settled.traceback for ended in outcomes):
         async with database.connection() as connection:
             return await transitions.settle(connection, settled)
     async with database.transaction() as session:
@@ -89,6 +89,7 @@ async def _write(database: Database, outcomes: Sequence[Ended]) -> dict[UUID, St
             elif ended.stored:
                 # What an attempt stored without success has no row: have it looked for later.
                 await artifacts.announce(session, jobs.attempt_prefix(job.owner_id, job.id, job.attempt))
+        await tracebacks.keep(session, [one for one in settled if one.traceback and one.id in states])
         return states
 
 

@@ -203,6 +203,9 @@ class JobView(JobSummary):
     trace_id: str | None = Field(
         None, description="The trace (OpenTelemetry, W3C) of the request that submitted it, when traces are exported."
     )
+    traceback: str | None = Field(
+        None, description="For admins, of a job with an error that is not the input's: the end of the stack trace."
+    )
     waiting: Waiting | None = Field(None, description="Of a PENDING job: why it waits, and for how long.")
     result_content: Any = Field(
         None, description="The parsed result; where it is large, an object with `truncated`, `size` and a `preview`."

@@ -23,7 +23,8 @@ class Settled:
     """How an attempt ended.
 
     With PENDING the job is to run again after `delay`: if the attempt counts and was the last one the job is FAILED
-    with `error` instead, and CANCELLED if its owner asked for that. `result` is JSON text.
+    with `error` instead, and CANCELLED if its owner asked for that. `result` is JSON text. `traceback` is no part of
+    the job: see store/tracebacks.py.
     """
 
     id: UUID
@@ -36,6 +37,7 @@ class Settled:
     reason: str | None = None
     delay: timedelta = timedelta(0)
     counts: bool = True
+    traceback: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

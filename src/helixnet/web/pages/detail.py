@@ -8,13 +8,12 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from helixnet.jobs import selections
+from helixnet.jobs import selections, story
 from helixnet.jobs import service as jobs
-from helixnet.jobs.schemas import EventView
 from helixnet.jobs.service import Reader
 from helixnet.jobs.states import FINAL, Status
 from helixnet.web.deps import Platform
-from helixnet.web.downloads import attachment
+from helixnet.web.pages import failures, files
 from helixnet.web.pages.guard import SEE_OTHER, PageRoute, by_htmx
 from helixnet.web.pages.live import mark_now
 from helixnet.web.pages.render import page, pretty
@@ -91,16 +90,6 @@ async def delete(
     return _elsewhere(request, f"/{_suffix(reader)}")
 
 
-@router.get("/artifacts/{artifact_id}")
-async def download(
-    platform: Platform, _who: CurrentVisitor, reader: PageReader, job_id: UUID, artifact_id: UUID
-) -> Response:
-    """An input or output, as a file that no browser opens by itself."""
-    async with platform.database.transaction() as session:
-        found = await jobs.artifact(session, reader, job_id, artifact_id)
-    return await attachment(platform.blobs, found)
-
-
 async def _again(request: Request, platform: State, who: Visitor, reader: Reader, job_id: UUID) -> Response:
     """The job as it is after a change."""
     if not by_htmx(request):
@@ -131,17 +120,19 @@ async def _part(session: AsyncSession, platform: State, reader: Reader, job_id: 
         max_result_bytes=platform.settings.max_result_bytes,
         lease=platform.lease,
     )
-    history = await jobs.events(session, reader, job_id, 0, events)
+    told = await story.tell(session, reader, job_id, job.attempt, events)
     result, cut = _shown(job.result_content)
     return {
         "job": job,
         "suffix": _suffix(reader),
         "result": result,
         "result_cut": cut,
-        "artifacts": await jobs.list_artifacts(session, reader, job_id),
-        "events": _without_old_progress(history.items),
+        "advice": failures.ADVICE.get(job.error.kind, "") if job.error else "",
+        "details": failures.shown(job.error.details) if job.error else None,
+        "artifacts": files.shown(await jobs.list_artifacts(session, reader, job_id)),
+        "story": told,
         "events_asked": events,
-        "more_events": min(events * 2, MOST_EVENTS) if history.next_after and events < MOST_EVENTS else None,
+        "more_events": min(events * 2, MOST_EVENTS) if told.earlier and events < MOST_EVENTS else None,
         "may_cancel": job.status not in FINAL and job.cancel_requested_at is None,
         "may_retry": job.status in {Status.FAILED, Status.CANCELLED},
         "may_replay": job.status in FINAL,
@@ -157,13 +148,3 @@ def _shown(content: Any) -> tuple[str, bool]:
         return str(content["preview"]), True
     text = pretty(content)
     return text[:SHOWN_CHARACTERS], len(text) > SHOWN_CHARACTERS
-
-
-def _without_old_progress(events: list[EventView]) -> list[EventView]:
-    """The history with each run of progress steps cut down to its last one."""
-    following = [*events[1:], None]
-    return [
-        event
-        for event, after in zip(events, following, strict=True)
-        if not (event.kind == "PROGRESS" and after is not None and after.kind == "PROGRESS")
-    ]

@@ -12,22 +12,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from helixnet.jobs import service as jobs
 from helixnet.jobs.service import Reader
 from helixnet.jobs.states import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY, Status
-from helixnet.processors.base import Processor
-from helixnet.processors.registry import Registry
 from helixnet.users import service as users
 from helixnet.web.deps import Platform
+from helixnet.web.pages import form
 from helixnet.web.pages.guard import SEE_OTHER, PageRoute, by_htmx
 from helixnet.web.pages.live import mark_now
 from helixnet.web.pages.render import page
-from helixnet.web.pages.visitor import CurrentVisitor, PageReader, TrustedVisitor, keep_cookie
-from helixnet.web.upload import DEFAULT_PROCESSOR, submit_upload
+from helixnet.web.pages.visitor import CurrentVisitor, PageReader, keep_cookie
+from helixnet.web.upload import DEFAULT_PROCESSOR
 
 PAGE_LENGTH = 25
 # What stays live on one page; older jobs are on the next.
 LONGEST_PAGE = 200
-FORM_INPUTS = frozenset({"content_key", "context_key"})
-# Uploads are counted file by file, against HELIX_MAX_UPLOAD_BYTES, while they stream.
-ANY_BODY_SIZE = 2**62
 
 router = APIRouter(route_class=PageRoute)
 
@@ -70,8 +66,8 @@ async def show(platform: Platform, who: CurrentVisitor, reader: PageReader, chos
         live=f"/live?{urlencode({'everyone': 'true'} if reader.everyone else {})}",
         mark=str(mark),
         statuses=list(Status),
-        processors=form_processors(platform.registry),
-        default_processor=DEFAULT_PROCESSOR,
+        processors=list(platform.registry),
+        asked=form.asked(platform, DEFAULT_PROCESSOR if DEFAULT_PROCESSOR in platform.registry else None),
         priorities=range(LOWEST_PRIORITY, HIGHEST_PRIORITY + 1),
         default_priority=DEFAULT_PRIORITY,
         longest=LONGEST_PAGE,
@@ -95,25 +91,6 @@ async def show_part(
     async with platform.database.transaction() as session:
         part = await _part(session, reader, chosen, min(max(count, PAGE_LENGTH), LONGEST_PAGE))
     return page("parts/jobs.html", **part)
-
-
-@router.post("/jobs", max_body_size=ANY_BODY_SIZE)
-async def submit(request: Request, platform: Platform, who: TrustedVisitor) -> Response:
-    """Take the form's files and submit a job; the word against forgery came in a header, before them."""
-    accepted = await submit_upload(platform, request, who.user.id)
-    if not by_htmx(request):
-        return RedirectResponse(f"/jobs/{accepted.job_id}", SEE_OTHER)
-    return page("parts/submitted.html", 201, {"HX-Trigger": "submitted"}, job_id=accepted.job_id)
-
-
-def form_processors(registry: Registry) -> list[Processor]:
-    """The processors that are content with the two files of the form."""
-    return [
-        processor
-        for processor in registry
-        if processor.inputs.keys() >= FORM_INPUTS
-        and {role for role, about in processor.inputs.items() if about.required} <= FORM_INPUTS
-    ]
 
 
 async def _part(session: AsyncSession, reader: Reader, chosen: Selection, limit: int) -> dict[str, Any]:

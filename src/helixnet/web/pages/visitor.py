@@ -115,7 +115,7 @@ def page_reader(who: CurrentVisitor, everyone: Annotated[bool, Query()] = False)
     """Through whose eyes the page looks; raises Forbidden when a user asks for everybody's jobs."""
     if everyone and not who.admin:
         raise Forbidden("Only an admin may look at everybody's jobs.")
-    return Reader(who.user.id, everyone)
+    return Reader(who.user.id, everyone, who.admin)
 
 
 PageReader = Annotated[Reader, Depends(page_reader)]

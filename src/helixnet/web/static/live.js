@@ -81,6 +81,16 @@
       location.href = event.target.href;
     }
   });
+  // Who reads the end of a growing text goes on reading its end; who has scrolled up stays there.
+  let following = true;
+  part.addEventListener("htmx:before:swap", () => {
+    const output = document.getElementById("output-text");
+    following = !output || output.scrollTop + output.clientHeight >= output.scrollHeight - 4;
+  });
+  part.addEventListener("htmx:after:swap", () => {
+    const output = document.getElementById("output-text");
+    if (output && following) output.scrollTop = output.scrollHeight;
+  });
   part.addEventListener("htmx:error", () => look(AGAIN));
   part.addEventListener("htmx:response:error", (event) => event.detail.ctx.response.status >= 500 && look(AGAIN));
   part.addEventListener("htmx:after:swap", () => {
