@@ -3,7 +3,6 @@
 import hashlib
 import socket
 from pathlib import Path
-from uuid import UUID
 
 from tests.conftest import Stack
 
@@ -52,7 +51,6 @@ def test_an_upload_of_any_size_raises_the_webs_memory_by_less_than_64_mib(stack:
     (content,) = [item for item in helix.artifacts(newest.job_id) if item.role == "content_key"]
     assert (content.size, content.sha256) == (SIZE, digest.hexdigest())
     assert grown < ALLOWED, f"{grown / MEBIBYTE:.0f} MiB"
-    job = helix.wait(UUID(str(newest.job_id)), 60)
-    assert job.error is not None
-    assert job.error.kind == "input", "text.analyze says how much it can read"
-    helix.delete(job.job_id)
+    helix.cancel(newest.job_id)  # its work would take minutes, and is not what this is about
+    assert helix.wait(newest.job_id, 60).status == "CANCELLED"
+    helix.delete(newest.job_id)
