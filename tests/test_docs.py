@@ -11,13 +11,17 @@ from helixnet.cli import app as cli
 from helixnet.config import Settings
 from helixnet.jobs.states import TRANSITIONS, Status
 from helixnet.processors import registry
-from helixnet.web.api import auth, batches, failures, health, jobs, processors, queues, selections
+from helixnet.processors.llm.settings import LlmSettings
+from helixnet.web.api import auth, batches, failures, health, jobs, processors, queues, selections, usage
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
 
 
-@pytest.mark.parametrize("name", Settings.model_fields)
+SETTINGS = [*Settings.model_fields, *(f"llm_{name}" for name in LlmSettings.model_fields)]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
 def test_every_setting_is_documented(name: str) -> None:
     assert f"| `HELIX_{name.upper()}` |" in (REFERENCE / "settings.md").read_text()
 
@@ -25,7 +29,7 @@ def test_every_setting_is_documented(name: str) -> None:
 def test_no_setting_is_documented_that_is_gone() -> None:
     written = re.findall(r"`HELIX_([A-Z_]+)`", (REFERENCE / "settings.md").read_text())
 
-    assert {name.lower() for name in written} <= set(Settings.model_fields)
+    assert {name.lower() for name in written} <= set(SETTINGS)
 
 
 def commands(group: object, before: str = "helix") -> list[str]:
@@ -60,6 +64,7 @@ def test_every_route_is_documented() -> None:
             failures.router,
             processors.router,
             queues.router,
+            usage.router,
         )
         for route in router.routes
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import weblog  # noqa: F401 - a fixture
+from tests.processors.llm_stand_in import KEY, stand_in
 from tests.stack.conftest import helix
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -26,9 +27,11 @@ def test_a_command_of_the_examples_page_works(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(EXAMPLES.parent)
+    model = {"HELIX_LLM_MODEL": "small", "HELIX_LLM_API_KEY": KEY}
     words = [word.replace("/tmp/", f"{tmp_path}/") for word in shlex.split(command)]
 
-    done = helix(*words, PYTHONPATH=str(weblog), TMPDIR=str(tmp_path))
+    with stand_in() as server:
+        done = helix(*words, PYTHONPATH=str(weblog), TMPDIR=str(tmp_path), HELIX_LLM_BASE_URL=server.url, **model)
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)

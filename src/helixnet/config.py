@@ -1,5 +1,6 @@
 """The settings: read from `HELIX_*` once at each entry point, frozen afterwards."""
 
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
@@ -83,6 +84,15 @@ class Settings(BaseSettings):
     housekeeping_seconds: float = Field(1, gt=0, description="How often beat sweeps, reaps and purges.")
     progress_file: str = Field(
         "", description="A file that beat touches after each round of housekeeping, for `helix health beat`."
+    )
+
+    budget: Decimal | None = Field(
+        None,
+        ge=0,
+        description="What an owner may spend on metered work in a month, in `HELIX_CURRENCY`; empty for no bound.",
+    )
+    currency: str = Field(
+        "USD", max_length=10, description="What prices, costs and budgets are in; shown, not converted."
     )
 
     metrics_port: int = Field(

@@ -3,6 +3,7 @@
 HelixError
 ├── Invalid          422  what was asked makes no sense as it stands
 ├── Unauthenticated  401  nobody is signed in, or the proof is stale
+├── OverBudget       402  the owner has spent what may be spent in a month
 ├── Forbidden        403  signed in, but not allowed
 ├── NotFound         404  not there, or not yours: the two are never told apart
 ├── Conflict         409  true to form, but the state of things forbids it
@@ -40,6 +41,11 @@ class Invalid(HelixError):
 class Unauthenticated(HelixError):
     code = "unauthenticated"
     status = 401
+
+
+class OverBudget(HelixError):
+    code = "over_budget"
+    status = 402
 
 
 class Forbidden(HelixError):

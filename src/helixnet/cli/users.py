@@ -102,6 +102,30 @@ def enable(email: EmailArgument, home: HomeOption = None) -> None:
     print("The account can sign in.")
 
 
+@app.command()
+def budget(
+    email: EmailArgument,
+    amount: Annotated[
+        str | None, typer.Argument(metavar="[AMOUNT]", help="What may be spent in a month; `default` for HELIX_BUDGET.")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Give an account a monthly budget of its own for metered work, or show the one that it has."""
+    from helixnet.usage import service as usage
+    from helixnet.usage.schemas import plain
+    from helixnet.users import service
+
+    async def change(session: "AsyncSession", settings: Settings) -> str:
+        user = await service.by_email(session, email)
+        if amount is not None:
+            await usage.set_budget(session, user.id, None if amount == "default" else amount)
+        spent, limit = await usage.standing(session, user.id, settings.budget)
+        bound = "no bound" if limit is None else f"{plain(limit)} {settings.currency}"
+        return f"{user.email} has spent {plain(spent)} {settings.currency} this month; its budget is {bound}."
+
+    print(_in_transaction(home, change))
+
+
 def _set_active(email: str, home: Path | None, *, active: bool) -> None:
     from helixnet.users import service
 

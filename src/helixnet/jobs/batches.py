@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from helixnet.jobs.states import FINAL, Status
 from helixnet.jobs.store import batches, commands
 from helixnet.jobs.store.commands import NewJob
 from helixnet.processors.registry import Registry, check_files
+from helixnet.usage import service as usage
 
 LARGEST_BATCH = 10_000
 # Of the lines that are wrong so many are told, and of each so much.
@@ -122,8 +124,11 @@ class AcceptedBatch:
     queues: frozenset[str]
 
 
-async def submit(session: AsyncSession, draft: Draft, *, partial: bool) -> AcceptedBatch:
-    """Enter a batch: all of it or, if `partial`, what is right of it. Raises Invalid that names the wrong lines."""
+async def submit(session: AsyncSession, draft: Draft, *, partial: bool, budget: Decimal | None = None) -> AcceptedBatch:
+    """Enter a batch: all of it or, if `partial`, what is right of it.
+
+    Raises Invalid that names the wrong lines, and OverBudget as `service.submit` does.
+    """
     linked = await draft.check_references(session)
     if draft.rejected and not (partial and draft.jobs):
         count = len(draft.rejected)
@@ -134,6 +139,8 @@ async def submit(session: AsyncSession, draft: Draft, *, partial: bool) -> Accep
         )
     if not draft.jobs:
         raise Invalid("The batch is empty.")
+    if not draft.registry.metered.isdisjoint(job.processor for job in draft.jobs):
+        await usage.check_budget(session, draft.owner_id, budget)
     batch_id = service.new_job_id()
     await commands.open_batch(session, batch_id, draft.owner_id, len(draft.jobs))
     await commands.submit(session, draft.jobs, batch_id)

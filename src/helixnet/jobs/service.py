@@ -1,9 +1,10 @@
 """The rules of jobs as their owners meet them: submit, look, cancel, retry, delete."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -36,6 +37,7 @@ from helixnet.jobs.states import FINAL, Status
 from helixnet.jobs.store import commands, reading, tracebacks
 from helixnet.jobs.store.reading import JobRow
 from helixnet.processors.registry import Registry, check_files, check_inputs, parse_params
+from helixnet.usage import service as usage
 
 PREVIEW_BYTES = 4096
 LONGEST_NAME = 120
@@ -92,11 +94,13 @@ async def submit(
     *,
     job_id: UUID | None = None,
     uploaded: Mapping[str, NewArtifact] | None = None,
+    budget: Decimal | None = None,
 ) -> Accepted:
     """Enter a job into the ledger, with files just `uploaded` for it and files referred to by key.
 
     Raises Invalid for an unknown processor, parameters, roles or files that do not fit, or a key that is not the
-    owner's, and TooLarge for a file that is larger than the processor takes.
+    owner's, TooLarge for a file that is larger than the processor takes, and OverBudget for metered work of an owner
+    who has spent this month's budget; `budget` is that of owners who have none of their own.
     """
     uploaded = uploaded or {}
     job = draft(registry, owner_id, submission, [*submission.inputs, *uploaded], job_id or new_job_id())
@@ -106,6 +110,8 @@ async def submit(
             raise Invalid(f"{role}: there is no stored file of yours under {key!r}.")
     check_files(registry.get(submission.processor), {role: referred[key] for role, key in submission.inputs.items()})
     check_files(registry.get(submission.processor), uploaded)
+    if submission.processor in registry.metered:
+        await usage.check_budget(session, owner_id, budget)
     payload = submission.inputs | {role: artifact.storage_key for role, artifact in uploaded.items()}
     job.payload = dump_json(payload)
     await commands.submit(session, [job])
@@ -173,11 +179,19 @@ async def list_jobs(
 
 
 async def get(
-    session: Executor, blobs: BlobStore, reader: Reader, job_id: UUID, *, max_result_bytes: int, lease: timedelta
+    session: Executor,
+    blobs: BlobStore,
+    reader: Reader,
+    job_id: UUID,
+    *,
+    max_result_bytes: int,
+    lease: timedelta,
+    metered: Collection[str] = (),
 ) -> JobView:
     """One job with its result, or why it waits; raises NotFound when it is not there or not the reader's.
 
-    Results above `max_result_bytes` are shown as a preview; a worker silent for longer than `lease` doesn't count.
+    Results above `max_result_bytes` are shown as a preview; a worker silent for longer than `lease` doesn't count. Of
+    jobs of `metered` processors it is told what they have spent.
     """
     job = await reading.look(session, job_id, reader.owner_id)
     if job is None:
@@ -189,6 +203,8 @@ async def get(
         view.waiting = await queues.why_waiting(session, job, lease)
     if reader.admin and job.error is not None:
         view.traceback = await tracebacks.look(session, job_id, job.fingerprint)
+    if job.processor in metered:
+        view.usage = await usage.of_job(session, job_id)
     return view
 
 

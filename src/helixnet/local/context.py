@@ -9,8 +9,10 @@ from uuid import UUID
 
 import uuid_utils.compat as uuids
 
+from helixnet.local.spending import ForgetfulAnswers, LocalMeter
 from helixnet.processors.base import UNKNOWN_MEDIA_TYPE
 from helixnet.processors.context import Input
+from helixnet.processors.metering import Spending
 from helixnet.worker.files import Scratch, content_of
 from helixnet.worker.words import LONGEST_LINE, check_name, storable
 
@@ -55,7 +57,7 @@ class Artifact:
 
 @dataclass
 class LocalContext:
-    """The `JobContext` of a run on this machine: the first attempt at a job of its own.
+    """The `MeteredContext` of a run on this machine: the first attempt at a job of its own.
 
     `show` is called with each event, in the thread of the event loop. Artifacts are written to `folder`.
     """
@@ -66,7 +68,18 @@ class LocalContext:
     job_id: UUID = field(default_factory=uuids.uuid7)
     attempt: int = 1
     artifacts: dict[str, Artifact] = field(default_factory=dict)
+    answers: ForgetfulAnswers = field(default_factory=ForgetfulAnswers)
     _scratch: Scratch = field(default_factory=Scratch)
+
+    @property
+    def meter(self) -> LocalMeter:
+        """Shows what each call took as a line of the log."""
+        return LocalMeter(self._tell_spending)
+
+    def _tell_spending(self, spent: Spending) -> None:
+        fields = {"model": spent.model, "tokens_in": spent.tokens_in, "tokens_out": spent.tokens_out}
+        told = fields | {"cost": spent.cost, "seconds": round(spent.seconds, 1)}
+        self.show(Line("spent", {name: str(value) for name, value in told.items()}))
 
     @property
     def idempotency_key(self) -> str:

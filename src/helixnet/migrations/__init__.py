@@ -32,7 +32,7 @@ PATIENCE_SECONDS = 600.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 10.0
 # What another transaction did to ours, and may not do the next time.
 PASSING = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
-MODELS = ("helixnet.users.models", "helixnet.artifacts.models", "helixnet.jobs.models")
+MODELS = ("helixnet.users.models", "helixnet.artifacts.models", "helixnet.jobs.models", "helixnet.usage.models")
 
 logger = log.logger("helix.migrations")
 

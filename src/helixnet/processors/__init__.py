@@ -13,13 +13,18 @@ from helixnet.processors.base import (
     UpstreamFailed,
 )
 from helixnet.processors.context import BlockingContext, BlockingInput, Input, JobContext
+from helixnet.processors.metering import Answers, Call, Meter, MeteredContext, Spending
 
 __all__ = [
+    "Answers",
     "BlockingContext",
     "BlockingInput",
+    "Call",
     "Input",
     "InputRole",
     "JobContext",
+    "Meter",
+    "MeteredContext",
     "NoParams",
     "Output",
     "OverLimit",
@@ -28,5 +33,6 @@ __all__ = [
     "Reject",
     "Retry",
     "RetryPolicy",
+    "Spending",
     "UpstreamFailed",
 ]

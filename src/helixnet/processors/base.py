@@ -4,6 +4,7 @@ A processor returns its result (anything that is JSON, or a Pydantic model) or r
 any other exception is a failure, retried by the processor's policy.
 """
 
+import inspect
 import mimetypes
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -141,6 +142,8 @@ class Processor:
     the CPU busy, and work on what nobody vouches for, belongs there.
     `preload` names modules for it to find imported, as those that take long: they are not imported anywhere else.
     `outputs` says which artifacts it may write, by name. `development_only` processors are unknown in production.
+    A `metered` one spends money: its owner's budget is looked at when a job is submitted and when an attempt starts,
+    and its context is a `MeteredContext`. It is a coroutine function and runs inline.
     """
 
     name: str
@@ -157,3 +160,8 @@ class Processor:
     limits: ProcessLimits = ProcessLimits()
     preload: tuple[str, ...] = ()
     development_only: bool = False
+    metered: bool = False
+
+    def __post_init__(self) -> None:
+        if self.metered and (self.isolation == "process" or not inspect.iscoroutinefunction(self.run)):
+            raise ValueError(f"{self.name} is metered: it must be a coroutine function that runs inline")

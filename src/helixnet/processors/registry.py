@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
 
@@ -48,6 +49,11 @@ class Registry:
 
     def __contains__(self, name: object) -> bool:
         return name in self._processors
+
+    @cached_property
+    def metered(self) -> frozenset[str]:
+        """The names of the processors that spend money."""
+        return frozenset(processor.name for processor in self if processor.metered)
 
     def get(self, name: str) -> Processor:
         """The processor of this name; raises Invalid, naming those that there are."""

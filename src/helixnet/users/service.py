@@ -79,6 +79,11 @@ async def set_active(session: AsyncSession, email: str, active: bool) -> None:
         await store.delete_sessions_of(session, user.id)
 
 
+async def by_email(session: AsyncSession, email: str) -> User:
+    """The account of an e-mail; raises NotFound."""
+    return await _known(session, email)
+
+
 async def _known(session: AsyncSession, email: str) -> User:
     user = await store.by_email(session, plain_email(email))
     if user is None:

@@ -17,7 +17,7 @@ from structlog.contextvars import bound_contextvars
 from helixnet import __version__, log, metrics, tracing
 from helixnet.config import Settings
 from helixnet.web import errors, pages
-from helixnet.web.api import auth, batches, failures, health, jobs, processors, queues, selections
+from helixnet.web.api import auth, batches, failures, health, jobs, processors, queues, selections, usage
 from helixnet.web.deps import API
 from helixnet.web.metered import Metered
 from helixnet.web.state import open_state
@@ -75,6 +75,7 @@ def create_app() -> FastAPI:
         queues.router,
         failures.router,
         processors.router,
+        usage.router,
         auth.router,
     ):
         app.include_router(router, prefix=API)

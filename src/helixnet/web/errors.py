@@ -19,6 +19,7 @@ from helixnet.errors import (
     HelixError,
     Invalid,
     NotFound,
+    OverBudget,
     TooLarge,
     Unauthenticated,
     Unavailable,
@@ -31,6 +32,7 @@ MEDIA_TYPE = "application/problem+json"
 TITLES = {
     400: "Bad request",
     401: "Not signed in",
+    402: "Over budget",
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
@@ -78,7 +80,17 @@ def problems(*errors: type[HelixError]) -> dict[int | str, dict[str, Any]]:
 
 SIGNED_IN = (Unauthenticated, Forbidden, Invalid, Unavailable)
 
-__all__ = ["SIGNED_IN", "Conflict", "NotFound", "Problem", "TooLarge", "UnsupportedMedia", "install", "problems"]
+__all__ = [
+    "SIGNED_IN",
+    "Conflict",
+    "NotFound",
+    "OverBudget",
+    "Problem",
+    "TooLarge",
+    "UnsupportedMedia",
+    "install",
+    "problems",
+]
 
 
 def answer(

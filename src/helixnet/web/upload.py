@@ -64,7 +64,13 @@ async def submit_upload(
         submission = received.submission()
         async with platform.database.transaction() as session:
             accepted = await jobs.submit(
-                session, platform.registry, owner_id, submission, job_id=job_id, uploaded=received.files
+                session,
+                platform.registry,
+                owner_id,
+                submission,
+                job_id=job_id,
+                uploaded=received.files,
+                budget=platform.settings.budget,
             )
             await artifacts.settle(session, prefix)
     except BaseException:

@@ -26,6 +26,7 @@ from helixnet.worker.context import RunContext
 from helixnet.worker.failure import Failure
 from helixnet.worker.inputs import LedgerAway
 from helixnet.worker.isolation.run import Isolation
+from helixnet.worker.metering import LedgerMeter, OwnersAnswers
 
 # Results of jobs without files stay in the row up to this size; larger ones, and those of jobs with files, are objects.
 RESULT_IN_ROW_BYTES = 8 * 1024
@@ -173,6 +174,10 @@ class Attempt:
         self._policy = processor.retry
         params = parse_params(processor, job.params)
         context = self._context = RunContext(job, resources.database, resources.blobs, resources.hints)
+        if processor.metered:
+            meter = context.meter = LedgerMeter(job, resources.database, resources.settings.budget)
+            context.answers = OwnersAnswers(job.owner_id, resources.database)
+            await meter.check()
         await context.open_inputs()
         logger.info("🎬 Starting processing with %s...", processor.name, version=processor.version)
         result = calling.to_json(await self._call(processor, context, params))

@@ -20,6 +20,7 @@ from helixnet.jobs import service as jobs
 from helixnet.jobs.states import Status
 from helixnet.jobs.store import claims, leases, transitions
 from helixnet.metrics import catalog
+from helixnet.usage import service as usage
 from helixnet.users import service as users
 from helixnet.worker import liveness
 from helixnet.worker.survey import Survey
@@ -144,6 +145,7 @@ class Housekeeper:
                 return
             deleted, more = await artifacts.purge(session, self._blobs)
             await users.purge_sessions(session)
+            await usage.purge(session)
         if more:
             self._purge_due = 0.0  # the next round goes on with it
         catalog.PURGED.add(deleted)

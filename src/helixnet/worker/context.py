@@ -19,6 +19,7 @@ from helixnet.jobs import service as jobs
 from helixnet.jobs.store import transitions
 from helixnet.jobs.store.claims import ClaimedJob
 from helixnet.processors.context import Input
+from helixnet.processors.metering import Answers, Meter
 from helixnet.worker.files import Scratch, content_of
 from helixnet.worker.inputs import open_inputs
 from helixnet.worker.words import LONGEST_LINE, check_name, storable
@@ -40,6 +41,9 @@ class RunContext:
         self._output: list[str] = []
         self._output_at = 0.0
         self._scratch = Scratch()
+        # Of a metered processor.
+        self.meter: Meter | None = None
+        self.answers: Answers | None = None
         self.inputs: Mapping[str, Input] = {}
         self.written: list[NewArtifact] = []
         self.stored = False  # whether anything was begun to be stored

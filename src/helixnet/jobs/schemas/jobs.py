@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, JsonValue
 
 from helixnet.jobs.states import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY, Status
+from helixnet.usage.schemas import ModelUsage
 
 JOB_ID = "01990000-0000-7000-8000-0000000000aa"
 
@@ -207,6 +208,9 @@ class JobView(JobSummary):
         None, description="For admins, of a job with an error that is not the input's: the end of the stack trace."
     )
     waiting: Waiting | None = Field(None, description="Of a PENDING job: why it waits, and for how long.")
+    usage: list[ModelUsage] | None = Field(
+        None, description="Of a job of a metered processor: what it has spent on each model, all attempts together."
+    )
     result_content: Any = Field(
         None, description="The parsed result; where it is large, an object with `truncated`, `size` and a `preview`."
     )

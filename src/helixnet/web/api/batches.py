@@ -14,7 +14,7 @@ from helixnet.jobs.batches import AcceptedBatch, Draft
 from helixnet.jobs.schemas import BatchAccepted, BatchPage, BatchView, Changed
 from helixnet.web.cutting import Cutter, Elements, Lines
 from helixnet.web.deps import CurrentReader, CurrentUser, Platform
-from helixnet.web.errors import SIGNED_IN, NotFound, TooLarge, UnsupportedMedia, problems
+from helixnet.web.errors import SIGNED_IN, NotFound, OverBudget, TooLarge, UnsupportedMedia, problems
 from helixnet.web.state import State
 
 submission = APIRouter(tags=["batches"])
@@ -55,7 +55,7 @@ BatchId = Annotated[UUID, Path(description="The batch's id.")]
     summary="Submit many jobs",
     status_code=status.HTTP_201_CREATED,
     response_model=BatchAccepted,
-    responses=problems(*SIGNED_IN, TooLarge, UnsupportedMedia),
+    responses=problems(*SIGNED_IN, OverBudget, TooLarge, UnsupportedMedia),
     openapi_extra=BODY,
     max_body_size=ANY_BODY_SIZE,
 )
@@ -72,7 +72,7 @@ async def submit(
     draft = Draft(platform.registry, user.id, longest=platform.settings.max_body_bytes)
     await _read(platform.settings, request, draft)
     async with platform.database.transaction() as session:
-        accepted = await batches.submit(session, draft, partial=partial)
+        accepted = await batches.submit(session, draft, partial=partial, budget=platform.settings.budget)
     _tell(platform, user.id, accepted.queues)
     return Response(await asyncio.to_thread(_answer, accepted), status.HTTP_201_CREATED, media_type="application/json")
 

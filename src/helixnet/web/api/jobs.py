@@ -13,7 +13,7 @@ from helixnet.jobs.schemas import EventPage, JobAccepted, JobPage, JobSubmission
 from helixnet.jobs.states import Status
 from helixnet.web.deps import CurrentReader, CurrentUser, Platform
 from helixnet.web.downloads import attachment
-from helixnet.web.errors import SIGNED_IN, Conflict, NotFound, TooLarge, problems
+from helixnet.web.errors import SIGNED_IN, Conflict, NotFound, OverBudget, TooLarge, problems
 from helixnet.web.lean import LeanRoute
 from helixnet.web.upload import DEFAULT_PROCESSOR, submit_upload
 
@@ -67,13 +67,15 @@ class Artifacts(BaseModel):
     "",
     summary="Submit a job",
     status_code=status.HTTP_201_CREATED,
-    responses=problems(*SIGNED_IN, TooLarge),
+    responses=problems(*SIGNED_IN, OverBudget, TooLarge),
 )
 async def submit(platform: Platform, user: CurrentUser, submission: JobSubmission) -> JobAccepted:
     """Submits a job by its processor, parameters, and references to files that are stored already."""
-    if submission.inputs:
+    if submission.inputs or submission.processor in platform.registry.metered:
         async with platform.database.transaction() as session:
-            accepted = await service.submit(session, platform.registry, user.id, submission)
+            accepted = await service.submit(
+                session, platform.registry, user.id, submission, budget=platform.settings.budget
+            )
     else:
         accepted = await service.submit_without_files(platform.intake, platform.registry, user.id, submission)
     platform.tell(user.id, accepted.queue)
@@ -91,6 +93,7 @@ async def show(platform: Platform, reader: CurrentReader, job_id: JobId) -> JobV
             job_id,
             max_result_bytes=platform.settings.max_result_bytes,
             lease=platform.lease,
+            metered=platform.registry.metered,
         )
 
 
@@ -98,7 +101,7 @@ async def show(platform: Platform, reader: CurrentReader, job_id: JobId) -> JobV
     "/upload",
     summary="Hand over files and get a job",
     status_code=status.HTTP_201_CREATED,
-    responses=problems(*SIGNED_IN, TooLarge),
+    responses=problems(*SIGNED_IN, OverBudget, TooLarge),
     openapi_extra=UPLOAD_FORM,
     max_body_size=ANY_BODY_SIZE,
 )

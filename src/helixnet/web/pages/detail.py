@@ -119,12 +119,14 @@ async def _part(session: AsyncSession, platform: State, reader: Reader, job_id: 
         job_id,
         max_result_bytes=platform.settings.max_result_bytes,
         lease=platform.lease,
+        metered=platform.registry.metered,
     )
     told = await story.tell(session, reader, job_id, job.attempt, events)
     result, cut = _shown(job.result_content)
     return {
         "job": job,
         "suffix": _suffix(reader),
+        "currency": platform.settings.currency,
         "result": result,
         "result_cut": cut,
         "advice": failures.ADVICE.get(job.error.kind, "") if job.error else "",
