@@ -237,6 +237,7 @@ DASHBOARDS: dict[str, tuple[str, dict[str, str], tuple[Panel, ...]]] = {
                 "percentunit",
             ),
             many("Database", "max(helix_database_size_bytes)", "size", "bytes"),
+            many("Oldest transaction", "max(helix_database_oldest_transaction_seconds)", "open for", "s"),
             quantiles("Look at the ledger", "helix_beat_survey_duration_seconds", width=24),
         ),
     ),

@@ -1,7 +1,8 @@
 """Write compose.yml as docker-compose v1 over podman's socket takes it: `derive.py OUT`.
 
 Nothing is taken away but what these two can't do: Grafana (no package of it is at hand), limits of resources (they
-need cgroups that a container may not make), and intervals of health checks before the first success.
+need cgroups that a container may not make), and intervals of health checks before the first success. Everything gets
+more time to start: the checks are run by a loop, one after another, on a machine that may have other work.
 """
 
 import json
@@ -13,6 +14,7 @@ from ruamel.yaml import YAML
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 NOT_HERE = ("grafana",)
+START_PERIOD = "300s"
 
 
 def main(out: Path) -> None:
@@ -33,6 +35,7 @@ def old(service: dict[str, Any]) -> dict[str, Any]:
     if "replicas" in limits:
         service["scale"] = limits["replicas"]
     check = {name: value for name, value in service["healthcheck"].items() if name != "start_interval"}
+    check["start_period"] = START_PERIOD
     if check["test"][0] == "CMD":
         check["test"] = ["CMD-SHELL", " ".join(check["test"][1:])]
     service["healthcheck"] = check

@@ -1,5 +1,6 @@
 """The rules of artifacts: the object first, the row second, and no object without a row for long."""
 
+import asyncio
 from collections.abc import AsyncIterable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +16,7 @@ from helixnet.blobs import BlobStore
 # Longer than the longest upload or attempt lasts: what is still without a row by then was given up.
 ORPHAN_AGE = timedelta(hours=24)
 PURGE_BATCH = 50
+LISTS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +63,12 @@ async def register(session: AsyncSession, owner_id: UUID, artifacts: list[NewArt
 
 async def announce(session: AsyncSession, prefix: str, delay: timedelta = ORPHAN_AGE) -> None:
     """Promise to clean up under the prefix after `delay`: commit this before the first byte is stored there."""
-    await store.doom(session, prefix, delay)
+    await store.doom(session, [prefix], delay)
 
 
 async def settle(session: AsyncSession, prefix: str) -> None:
     """Take the promise back: everything under the prefix has its row."""
-    await store.spare(session, prefix)
+    await store.spare(session, [prefix])
 
 
 async def owned(session: AsyncSession, owner_id: UUID, keys: list[str]) -> dict[str, Artifact]:
@@ -83,20 +85,28 @@ async def owned_files(session: AsyncSession, owner_id: UUID, keys: Collection[st
 
 async def remove(session: AsyncSession, artifacts: Sequence[Artifact]) -> None:
     """Delete the rows, and have their objects purged once this transaction is committed."""
+    if not artifacts:
+        return
     await store.delete_artifacts(session, [artifact.id for artifact in artifacts])
-    for prefix in {artifact.storage_key.rpartition("/")[0] + "/" for artifact in artifacts}:
-        await store.doom(session, prefix, timedelta(0))
+    prefixes = {artifact.storage_key.rpartition("/")[0] + "/" for artifact in artifacts}
+    await store.doom(session, prefixes, timedelta(0))
 
 
 async def purge(session: AsyncSession, blobs: BlobStore) -> tuple[int, bool]:
     """Delete the objects without a row under prefixes whose time has come; how many, and whether there may be more."""
-    deleted = 0
     prefixes = await store.due_prefixes(session, PURGE_BATCH)
-    for prefix in prefixes:
-        keys = await blobs.keys(prefix)
-        known = await store.known_keys(session, keys) if keys else set()
-        orphans = [key for key in keys if key not in known]
-        await blobs.delete(orphans)
-        await store.spare(session, prefix)
-        deleted += len(orphans)
-    return deleted, len(prefixes) == PURGE_BATCH
+    if not prefixes:
+        return 0, False
+    # Each is a question to the object store and takes its time there, so a few are asked at once.
+    at_once = asyncio.Semaphore(LISTS_AT_ONCE)
+
+    async def keys_below(prefix: str) -> list[str]:
+        async with at_once:
+            return await blobs.keys(prefix)
+
+    keys = [key for found in await asyncio.gather(*map(keys_below, prefixes)) for key in found]
+    known = await store.known_keys(session, keys) if keys else set()
+    orphans = [key for key in keys if key not in known]
+    await blobs.delete(orphans)
+    await store.spare(session, prefixes)
+    return len(orphans), len(prefixes) == PURGE_BATCH

@@ -21,6 +21,14 @@ OWNED_FILES = text("""
     FOR KEY SHARE OF artifacts
 """)
 
+DOOM = text("""
+    INSERT INTO doomed_prefixes (prefix, due_at)
+    SELECT prefix, now() + :delay
+    FROM unnest(CAST(:prefixes AS text[])) AS prefix
+    ORDER BY prefix
+    ON CONFLICT (prefix) DO UPDATE SET due_at = LEAST(doomed_prefixes.due_at, excluded.due_at)
+""")
+
 
 async def insert_artifacts(session: AsyncSession, artifacts: Sequence[dict[str, object]]) -> None:
     if artifacts:
@@ -48,19 +56,13 @@ async def delete_artifacts(session: AsyncSession, artifact_ids: Sequence[UUID]) 
     await session.execute(delete(Artifact).where(Artifact.id.in_(artifact_ids)))
 
 
-async def doom(session: AsyncSession, prefix: str, delay: timedelta) -> None:
-    """Have the prefix looked at after `delay`; an earlier appointment stands."""
-    statement = insert(DoomedPrefix).values(prefix=prefix, due_at=func.now() + delay)
-    await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=[DoomedPrefix.prefix],
-            set_={"due_at": func.least(DoomedPrefix.due_at, statement.excluded.due_at)},
-        )
-    )
+async def doom(session: AsyncSession, prefixes: Iterable[str], delay: timedelta) -> None:
+    """Have the prefixes looked at after `delay`; an earlier appointment stands."""
+    await session.execute(DOOM, {"prefixes": sorted(set(prefixes)), "delay": delay})
 
 
-async def spare(session: AsyncSession, prefix: str) -> None:
-    await session.execute(delete(DoomedPrefix).where(DoomedPrefix.prefix == prefix))
+async def spare(session: AsyncSession, prefixes: Sequence[str]) -> None:
+    await session.execute(delete(DoomedPrefix).where(DoomedPrefix.prefix.in_(prefixes)))
 
 
 async def due_prefixes(session: AsyncSession, limit: int) -> Sequence[str]:

@@ -16,25 +16,26 @@ def health(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Where web or Flower listens.")] = None,
 ) -> None:
     """Exit with 1 when the part that runs here does not do its work, and a new start may mend that."""
-    from helixnet.worker.liveness import NoProgress
-
-    try:
-        print(_ask(part, port))
-    except NoProgress as problem:
-        print(f"helix health: {problem}", file=sys.stderr)
-        raise typer.Exit(1) from None
+    well, said = _answers(part, port) if part in ANSWERS else _makes_progress(part)
+    if not well:
+        print(f"helix health: {said}", file=sys.stderr)
+        raise typer.Exit(1)
+    print(said)
 
 
-def _ask(part: str, port: int | None) -> str:
-    """A sentence of what is well with a part; raises NoProgress."""
+def _answers(part: str, port: int | None) -> tuple[bool, str]:
+    # This is asked every few seconds, so it takes no more than HTTP.
     from helixnet.stack.health import http_answers
+
+    usual, path = ANSWERS[part]
+    well = http_answers(port or usual, path)
+    return well, f"{part} {'answers' if well else 'does not answer'}"
+
+
+def _makes_progress(part: str) -> tuple[bool, str]:
     from helixnet.worker import liveness
 
-    if part == "worker":
-        return liveness.check_worker(Settings())
-    if part == "beat":
-        return liveness.check_beat(Settings())
-    usual, path = ANSWERS[part]
-    if not http_answers(port or usual, path):
-        raise liveness.NoProgress(f"{part} does not answer")
-    return f"{part} answers"
+    try:
+        return True, liveness.check_worker(Settings()) if part == "worker" else liveness.check_beat(Settings())
+    except liveness.NoProgress as problem:
+        return False, str(problem)

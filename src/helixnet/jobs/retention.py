@@ -22,7 +22,8 @@ async def expire(session: AsyncSession, age: timedelta, after: UUID) -> tuple[in
     if not old:
         return 0, last
     count, used = await retention.delete_old(session, old, age)
-    await artifacts.remove(session, await reading.unlinked(session, used))
+    if used:
+        await artifacts.remove(session, await reading.unlinked(session, used))
     return count, last
 
 

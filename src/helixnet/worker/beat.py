@@ -31,6 +31,9 @@ REAP_BATCH = 500
 RIPEN_BATCH = 1000
 PURGE_EVERY_SECONDS = 30
 EXPIRE_EVERY_SECONDS = 300
+# So much of the time between two rounds may go on deleting jobs, and as much on objects: the sweep comes round again
+# soon, however much there is.
+SHARE_TO_DELETE = 0.5
 
 STEPS = ("ripen", "reap", "sweep", "expire", "purge", "survey")
 
@@ -51,6 +54,7 @@ class Housekeeper:
         self._kept_for = timedelta(days=settings.keep_ended_days)
         self._expire_due = 0.0
         self._expired_to = retention.FIRST
+        self._deleting_seconds = SHARE_TO_DELETE * settings.housekeeping_seconds
         self._begin_to_count()
         self._surveyor = Survey(self._database, self._blobs, self._lease)
 
@@ -122,35 +126,51 @@ class Housekeeper:
             self._hints.publish(job.owner_id)
 
     async def _expire(self) -> None:
-        """Delete jobs that ended long ago, a few in each round; a pass through all of them begins every few minutes."""
-        if not self._kept_for or time.monotonic() < self._expire_due:
+        """Delete jobs that ended long ago, a few in each transaction, for a part of the time between two rounds.
+
+        A pass through all of them begins every few minutes.
+        """
+        begun = time.monotonic()
+        if not self._kept_for or begun < self._expire_due:
             return
-        async with self._database.transaction() as session:
-            if not await leases.try_housekeeping_lock(session, LOCK_KEY):
-                return
-            deleted, last = await retention.expire(session, self._kept_for, self._expired_to)
-        self._expired_to = last or retention.FIRST
-        if last is None:
-            self._expire_due = time.monotonic() + EXPIRE_EVERY_SECONDS
-        if deleted:
+        total, last = 0, None
+        while True:
+            async with self._database.transaction() as session:
+                if not await leases.try_housekeeping_lock(session, LOCK_KEY):
+                    break
+                deleted, last = await retention.expire(session, self._kept_for, self._expired_to)
+            total += deleted
             catalog.EXPIRED.add(deleted)
-            logger.info("deleted jobs that ended long ago", jobs=deleted)
+            self._expired_to = last or retention.FIRST
+            if last is None:
+                self._expire_due = time.monotonic() + EXPIRE_EVERY_SECONDS
+                break
+            if time.monotonic() - begun >= self._deleting_seconds:
+                break
+        if total:
+            logger.info("deleted jobs that ended long ago", jobs=total)
 
     async def _purge(self) -> None:
         if time.monotonic() < self._purge_due:
             return
         self._purge_due = time.monotonic() + PURGE_EVERY_SECONDS
-        async with self._database.transaction() as session:
-            if not await leases.try_housekeeping_lock(session, LOCK_KEY):
-                return
-            deleted, more = await artifacts.purge(session, self._blobs)
-            await users.purge_sessions(session)
-            await usage.purge(session)
-        if more:
-            self._purge_due = 0.0  # the next round goes on with it
-        catalog.PURGED.add(deleted)
-        if deleted:
-            logger.info("purged objects that belong to nobody", objects=deleted)
+        begun, total = time.monotonic(), 0
+        while True:
+            async with self._database.transaction() as session:
+                if not await leases.try_housekeeping_lock(session, LOCK_KEY):
+                    break
+                deleted, more = await artifacts.purge(session, self._blobs)
+                await users.purge_sessions(session)
+                await usage.purge(session)
+            total += deleted
+            catalog.PURGED.add(deleted)
+            if not more:
+                break
+            if time.monotonic() - begun >= self._deleting_seconds:
+                self._purge_due = 0.0  # the next round goes on with it
+                break
+        if total:
+            logger.info("purged objects that belong to nobody", objects=total)
 
     async def close(self) -> None:
         await self._hints.close()
@@ -175,10 +195,12 @@ class Housekeeping(Scheduler):  # type: ignore[misc] # Celery carries no types
         self._housekeeper = Housekeeper(self.app.helix_settings, Ringer(self.app, threads=1))
 
     def tick(self, *_args: Any, **_options: Any) -> float:
+        begun, interval = time.monotonic(), float(self.max_interval)
         if self._runner is not None and self._housekeeper is not None:
             self._runner.run(self._housekeeper.round())
             liveness.note_round(self.app.helix_settings.progress_file)
-        return float(self.max_interval)
+        # Rounds begin at their interval, with a rest between them where they take long.
+        return max(interval - (time.monotonic() - begun), interval / 4)
 
     def close(self) -> None:
         if self._runner is not None and self._housekeeper is not None:

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from helixnet.jobs.models import Job, JobArtifact, JobEvent
 from helixnet.jobs.states import FINAL
 
 # A stretch of the primary key: ids are made in the order of time, and rows that are to stay cost no more than others.
@@ -17,6 +16,28 @@ STRETCH = text("""
     WHERE id > :after AND id < :before
     ORDER BY id
     LIMIT :limit
+""")
+
+# One trip for all of it. The parts see the tables as they were before any of them; with arrays each is a look into an
+# index.
+DELETE_OLD = text("""
+    WITH chosen AS MATERIALIZED (
+        SELECT id
+        FROM jobs
+        WHERE id = ANY(CAST(:ids AS uuid[]))
+          AND status = ANY(CAST(:final AS text[]))
+          AND finished_at < now() - :age
+        ORDER BY id
+        FOR UPDATE SKIP LOCKED
+    ), untold AS (
+        DELETE FROM job_events WHERE job_id = ANY(ARRAY(SELECT id FROM chosen))
+    ), gone AS (
+        DELETE FROM jobs WHERE id = ANY(ARRAY(SELECT id FROM chosen))
+    )
+    SELECT (SELECT count(*) FROM chosen) AS deleted,
+           ARRAY(
+               SELECT DISTINCT artifact_id FROM job_artifacts WHERE job_id = ANY(ARRAY(SELECT id FROM chosen))
+           ) AS used
 """)
 
 
@@ -33,14 +54,6 @@ async def delete_old(session: AsyncSession, job_ids: Sequence[UUID], age: timede
 
     Answers how many, and the ids of the artifacts that they used.
     """
-    chosen = await session.scalars(
-        select(Job.id)
-        .where(Job.id.in_(job_ids), Job.status.in_(FINAL), Job.finished_at < func.now() - age)
-        .order_by(Job.id)
-        .with_for_update(skip_locked=True)
-    )
-    ids = list(chosen)
-    used = list(await session.scalars(select(JobArtifact.artifact_id).where(JobArtifact.job_id.in_(ids)).distinct()))
-    await session.execute(delete(JobEvent).where(JobEvent.job_id.in_(ids)))
-    await session.execute(delete(Job).where(Job.id.in_(ids)))
-    return len(ids), used
+    values = {"ids": list(job_ids), "age": age, "final": [status.value for status in FINAL]}
+    row = (await session.execute(DELETE_OLD, values)).one()
+    return row.deleted, list(row.used)
