@@ -52,6 +52,15 @@ HARM = {
     ),
     "deep JSON": ({"content_key": ("c.json", "[" * 500_000 + "]" * 500_000)}, "limit", "nested deeper than 60 levels"),
     "a schema elsewhere": ({"schema_key": ("s.json", '{"$ref": "file:///etc/passwd"}')}, "input", "cannot fetch"),
+    # Two ways at each of forty levels: the validator looks at them all, in memory that it can't get.
+    "a schema that branches into itself": (
+        {
+            "content_key": ("c.json", "[" * 40 + "]" * 40),
+            "schema_key": ("s.json", '{"anyOf": [{"items": {"$ref": "#"}}, {"items": {"$ref": "#"}}], "maxItems": 0}'),
+        },
+        "limit",
+        "The work took more",
+    ),
     "__globals__": (
         {"template_key": ("t.j2", "{{ cycler.__init__.__globals__.os.popen('id').read() }}")},
         "input",

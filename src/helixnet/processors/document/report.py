@@ -256,4 +256,5 @@ REPORT = Processor(
     retry=RetryPolicy(again_after_limit=False),
     isolation="process",
     limits=ProcessLimits(memory_bytes=1024 * MEBIBYTE, cpu_seconds=30, file_bytes=64 * MEBIBYTE, open_files=64),
+    preload=("jinja2.sandbox", "jsonschema_rs", "markdown_it", "yaml"),
 )

@@ -226,4 +226,5 @@ INSPECT = Processor(
     retry=RetryPolicy(again_after_limit=False),
     isolation="process",
     limits=ProcessLimits(memory_bytes=1024**3, cpu_seconds=900, file_bytes=LARGEST_INSIDE, open_files=64),
+    preload=("PIL.Image",),
 )

@@ -241,4 +241,5 @@ ANALYZE = Processor(
     retry=RetryPolicy(again_after_limit=False),
     isolation="process",
     limits=ProcessLimits(memory_bytes=2 * 1024**3, cpu_seconds=7200, file_bytes=1024**3, open_files=64),
+    preload=("Stemmer", "charset_normalizer", "stopwordsiso"),
 )
