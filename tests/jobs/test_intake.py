@@ -50,6 +50,16 @@ async def test_jobs_of_many_owners_that_come_at_once_share_few_transactions(ledg
     assert len({transaction for _owner, transaction in found.values()}) <= 3 + STATEMENTS
 
 
+async def test_a_job_that_comes_in_the_moment_in_which_another_is_answered_is_entered(ledger: Ledger) -> None:
+    intake = Intake(ledger.database)
+
+    async with asyncio.timeout(30):
+        await intake.enter(a_job(ledger.owner))
+        await intake.enter(a_job(ledger.owner))
+
+    assert len(await entered(ledger)) == 2
+
+
 async def test_a_job_that_comes_alone_is_in_the_ledger_when_it_is_answered(ledger: Ledger) -> None:
     intake = Intake(ledger.database)
     for number in range(3):

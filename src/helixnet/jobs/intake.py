@@ -48,12 +48,7 @@ class Intake:
     def _go_on(self) -> None:
         """Start a statement for what waits, if all that are on their way hang, or none is."""
         if self._waiting and len(self._hanging) == len(self._under_way) < STATEMENTS:
-            self._under_way.add(task := asyncio.create_task(self._work()))
-            task.add_done_callback(self._forget)
-
-    def _forget(self, task: asyncio.Task[None] | None) -> None:
-        self._under_way.discard(task)
-        self._hanging.discard(task)
+            self._under_way.add(asyncio.create_task(self._work()))
 
     def _is_late(self, task: asyncio.Task[None] | None) -> None:
         self._hanging.add(task)
@@ -62,13 +57,20 @@ class Intake:
     async def _work(self) -> None:
         """Send statements until nothing waits, or until another does so since one of these hung."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        while group := self._next_group():
-            late = loop.call_later(SOON_SECONDS, self._is_late, task)
-            await self._enter(group)
-            late.cancel()
+        try:
+            while group := self._next_group():
+                late = loop.call_later(SOON_SECONDS, self._is_late, task)
+                await self._enter(group)
+                late.cancel()
+                self._hanging.discard(task)
+                if len(self._under_way) - len(self._hanging) > 1:
+                    return
+        finally:
+            # At once, and not when the loop hears of the task's end: a job that comes in between would wait for a
+            # statement that nobody sends.
+            self._under_way.discard(task)
             self._hanging.discard(task)
-            if len(self._under_way) - len(self._hanging) > 1:
-                return
+            self._go_on()
 
     def _next_group(self) -> list[tuple[NewJob, "asyncio.Future[None]"]]:
         count = characters = 0
