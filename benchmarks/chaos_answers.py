@@ -1,20 +1,15 @@
 """What must come out of each job: worked out beforehand, or from what is known of its processor, never from the run."""
 
-import asyncio
 import hashlib
 import json
 import random
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
 
-from pydantic import BaseModel
-
-from helixnet.processors import Input
-from helixnet.processors.text.analyze import analyze
-from helixnet.processors.text.results import AnalyzeParams
+from helixnet import local
+from helixnet.processors.text import ANALYZE
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 COMPLETED = frozenset({"COMPLETED"})
@@ -71,47 +66,10 @@ def documents(number: int, rng: random.Random) -> list[Document]:
 
 
 def _analysed(content: bytes, context: bytes) -> bytes:
-    local = _Context({"content_key": _File(content), "context_key": _File(context)})
-    result = asyncio.run(analyze(local, AnalyzeParams()))
-    assert isinstance(result, BaseModel)
-    return json.dumps(result.model_dump(mode="json"), separators=(",", ":"), ensure_ascii=False).encode()
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """An input whose bytes are at hand."""
-
-    content: bytes
-    filename: str = "file.txt"
-    key: str = "file.txt"
-
-    @property
-    def size(self) -> int:
-        return len(self.content)
-
-    async def read(self, limit: int) -> bytes:
-        return self.content[: limit + 1]
-
-    async def stream(self) -> AsyncIterator[bytes]:
-        yield self.content
-
-
-@dataclass
-class _Context:
-    """A JobContext without the platform."""
-
-    inputs: Mapping[str, Input]
-    job_id: UUID = field(default_factory=uuid4)
-    attempt: int = 1
-    cancelled: bool = False
-
-    async def progress(self, fraction: float, message: str = "") -> None:
-        """Nobody watches."""
-
-    async def log(self, message: str, **fields: object) -> None:
-        """Nobody reads."""
-
-    async def write(
-        self, name: str, _content: bytes | AsyncIterator[bytes], _media_type: str = "application/octet-stream"
-    ) -> str:
-        raise AssertionError(f"text.analyze writes no artifacts, but did {name}")
+    with tempfile.TemporaryDirectory(prefix="helix-right-") as folder:
+        files = {"content_key": Path(folder, "content.txt"), "context_key": Path(folder, "context.txt")}
+        files["content_key"].write_bytes(content)
+        files["context_key"].write_bytes(context)
+        done = local.run(ANALYZE, files, out=Path(folder, "out"))
+    assert done.error is None, done.error
+    return json.dumps(done.result, separators=(",", ":"), ensure_ascii=False).encode()

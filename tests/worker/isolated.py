@@ -114,9 +114,9 @@ def files(context: BlockingContext, params: Params) -> dict[str, Any]:
 
 async def loaded(_context: JobContext, _params: Params) -> list[bool]:
     """Whether a module that nobody has asked for yet is imported, before and after."""
-    before = "wave" in sys.modules
-    importlib.import_module("wave")
-    return [before, "wave" in sys.modules]
+    before = "pyclbr" in sys.modules
+    importlib.import_module("pyclbr")
+    return [before, "pyclbr" in sys.modules]
 
 
 class Mute(Exception):
@@ -232,7 +232,7 @@ def isolated(run: Any, **more: Any) -> Processor:
 
 
 LOOK, DIGEST, WRITE, PLAIN, FILES, GARBAGE = (isolated(run) for run in (look, digest, write, plain, files, garbage))
-PRELOADED = isolated(loaded, preload=("wave",))
+PRELOADED = isolated(loaded, preload=("pyclbr",))
 END = isolated(
     end,
     limits=ProcessLimits(memory_bytes=512 * MEBIBYTE, cpu_seconds=1, file_bytes=MEBIBYTE, open_files=64, processes=2),
