@@ -33,6 +33,10 @@ from helixnet.stack.servers import ENVIRONMENT, Postgres, Valkey
 START_SECONDS = 60
 TEMPLATE = "helix_template"
 
+# A shell has what it runs in the background ignore interrupts, and what that starts as well; the tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
     """Look at a condition until it holds; fails the test after `seconds`."""
