@@ -86,6 +86,14 @@ def test_no_container_gets_the_engines_socket() -> None:
     assert [mount for mount in mounts if ".sock" in mount] == []
 
 
+def test_what_jobs_copy_lies_on_a_disk_and_not_in_memory() -> None:
+    worker = SERVICES["worker"]
+
+    assert worker["environment"]["TMPDIR"] == "/scratch"
+    assert worker["volumes"] == ["scratch:/scratch"]
+    assert "--owner 10001 --group 10001 --mode 0700 /scratch" in (DEPLOY / "Dockerfile").read_text()
+
+
 def test_what_is_mounted_from_here_is_there_or_belongs_to_observability() -> None:
     mounts = [mount.split(":") for service in SERVICES.values() for mount in service.get("volumes", [])]
     here = [(source, mode) for source, _, *mode in mounts if source.startswith(".")]
