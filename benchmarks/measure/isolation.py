@@ -5,17 +5,16 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from statistics import median
-from uuid import UUID, uuid4
 
 from benchmarks.figures import LESS, Ratio, Section
 from benchmarks.ground import Broker, Ground
 from benchmarks.measure.options import Options
+from helixnet.local.context import LocalContext
 from helixnet.processors import JobContext, Processor
 from helixnet.processors.base import NoParams
-from helixnet.processors.context import Input
 from helixnet.worker.isolation.run import Isolation
 
 ALLOWED_MS = 30.0
@@ -31,28 +30,9 @@ async def nothing(_context: JobContext, _params: NoParams) -> None:
 NOTHING = Processor(name="bench.nothing", version="1", description="Does nothing.", run=nothing, isolation="process")
 
 
-class Context:
-    """The context of a job without files, to which nothing is said."""
-
-    def __init__(self) -> None:
-        self.job_id: UUID = uuid4()
-        self.attempt = 1
-        self.idempotency_key = str(self.job_id)
-        self.scratch = Path()
-        self.inputs: Mapping[str, Input] = {}
-        self.cancelled = False
-
-    async def progress(self, fraction: float, message: str = "") -> None:
-        raise NotImplementedError
-
-    async def log(self, message: str, **fields: object) -> None:
-        raise NotImplementedError
-
-    async def output(self, text: str) -> None:
-        raise NotImplementedError
-
-    async def write(self, name: str, content: object, media_type: str = "") -> str:
-        raise NotImplementedError
+def context() -> LocalContext:
+    """The context of a job without files, which writes nothing."""
+    return LocalContext({}, Path(), lambda _event: None)
 
 
 def measure(ground: Ground, options: Options, broker: Broker) -> list[Section]:
@@ -92,10 +72,10 @@ async def _starts(count: int) -> dict[str, float]:
     isolation = Isolation()
     await isolation.prepare(NOTHING)
     ways: dict[str, Callable[[], Awaitable[object]]] = {
-        "inline": lambda: nothing(Context(), NoParams()),
+        "inline": lambda: nothing(context(), NoParams()),
         "fork": _fork,
         "python": _python,
-        "isolated": lambda: isolation.run(NOTHING, Context(), NoParams()),
+        "isolated": lambda: isolation.run(NOTHING, context(), NoParams()),
     }
     took: dict[str, list[float]] = {key: [] for key in (*ways, "at_once")}
     try:
