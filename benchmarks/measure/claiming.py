@@ -13,6 +13,7 @@ from benchmarks.ground import Broker, Ground
 from benchmarks.measure.options import Options
 from helixnet.db import Database
 from helixnet.jobs.store import claims
+from helixnet.jobs.store.lines import Lines
 
 OWNERS = 20
 QUEUE = "bench"
@@ -72,17 +73,16 @@ class Claimer:
         # The line stays as long as it was, to a tenth (or to one slice where that is more).
         self._slack = max(waiting // 10, limit)
         self._database = Database(url, 1, "helixnet bench", lookups=True)
-        self._served = claims.NOBODY
+        self._lines = Lines()
         self._taken = 0
 
     async def claim(self) -> float:
         """Claim once; answers the seconds."""
-        wanted = claims.Slice(limit=self._limit, seconds=1, costs={"core.echo": 0.001}, after=self._served)
+        wanted = claims.Slice(limit=self._limit, seconds=1, costs={"core.echo": 0.001}, lines=self._lines)
         start = time.perf_counter()
         jobs = await claims.claim(self._database, WORKER, QUEUE, wanted)
         seconds = time.perf_counter() - start
         assert len(jobs) == self._limit, f"{len(jobs)} jobs claimed, not {self._limit}"
-        self._served = jobs[-1].owner_id
         self._taken += self._limit
         if self._taken + self._limit > self._slack:
             await self._replace()

@@ -12,8 +12,9 @@ from helixnet.db import Database, dump_json
 from helixnet.jobs.models import Job
 from helixnet.jobs.states import Status
 from helixnet.jobs.store import claims, commands, leases, reading, transitions
-from helixnet.jobs.store.claims import NOBODY, ClaimedJob, Slice
+from helixnet.jobs.store.claims import ClaimedJob, Slice
 from helixnet.jobs.store.commands import NewJob
+from helixnet.jobs.store.lines import Lines
 from helixnet.jobs.store.transitions import GivenUp, Settled
 
 LEASE = timedelta(seconds=15)
@@ -58,10 +59,11 @@ class Ledger:
         queue: str = "default",
         limit: int = 1,
         costs: dict[str, float] | None = None,
-        after: UUID = NOBODY,
+        lines: Lines | None = None,
     ) -> list[ClaimedJob]:
-        """A slice of jobs; without `costs` every processor's jobs take no time."""
-        wanted = Slice(limit=limit, seconds=1, costs={"core.echo": 0} if costs is None else costs, after=after)
+        """A slice of jobs; without `costs` every processor's jobs take no time, without `lines` all is looked for."""
+        costs = {"core.echo": 0} if costs is None else costs
+        wanted = Slice(limit=limit, seconds=1, costs=costs, lines=lines or Lines())
         return await claims.claim(self.database, worker_id, queue, wanted)
 
     async def settle(self, *outcomes: Settled) -> dict[UUID, Status]:

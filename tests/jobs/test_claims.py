@@ -10,6 +10,7 @@ import uuid_utils.compat as uuids
 from sqlalchemy import text
 
 from helixnet.jobs.store import claims
+from helixnet.jobs.store.lines import BELIEVED_SECONDS, Lines
 from tests.jobs.conftest import Ledger
 
 pytestmark = pytest.mark.anyio
@@ -44,14 +45,13 @@ async def test_an_owner_with_one_new_job_is_served_within_two_slices(ledger: Led
     crowd, newcomer = uuids.uuid7(), uuids.uuid7()
     await fill(ledger, crowd, 10_000)
     worker = await ledger.worker()
-    after = (await ledger.claim(worker, limit=limit))[-1].owner_id
+    lines = Lines()
+    await ledger.claim(worker, limit=limit, lines=lines)
     job_id = await ledger.submit(owner_id=newcomer)
 
     served: list[UUID] = []
     for _slice in range(2):
-        jobs = await ledger.claim(worker, limit=limit, after=after)
-        served += [job.id for job in jobs]
-        after = jobs[-1].owner_id
+        served += [job.id for job in await ledger.claim(worker, limit=limit, lines=lines)]
 
     assert job_id in served
 
@@ -72,11 +72,9 @@ async def test_more_owners_than_a_slice_has_places_are_served_in_turn(ledger: Le
         await fill(ledger, owner, 3)
     worker = await ledger.worker()
 
-    after, served = claims.NOBODY, Counter[UUID]()
+    lines, served = Lines(), Counter[UUID]()
     for _slice in range(9):
-        jobs = await ledger.claim(worker, limit=2, after=after)
-        served.update(job.owner_id for job in jobs)
-        after = jobs[-1].owner_id
+        served.update(job.owner_id for job in await ledger.claim(worker, limit=2, lines=lines))
 
     assert served == dict.fromkeys(owners, 2)
 
@@ -186,17 +184,52 @@ async def test_a_job_whose_worker_was_lost_runs_alone_and_took_no_attempt_from_i
     assert (await ledger.job(ids[0])).status == "FAILED", "the second loss is its own"
 
 
-async def test_a_claim_looks_at_few_rows_however_many_wait(ledger: Ledger) -> None:
-    for priority in (9, 4, 0):
-        await fill(ledger, uuids.uuid7(), 20_000, priority)
-    worker = await ledger.worker()
-
+async def pages(ledger: Ledger, worker: UUID, lines: Lines) -> int:
+    """How many pages a claim of one job looks at."""
     async with ledger.database.transaction() as session:
-        await session.execute(text("ANALYZE jobs"))
         values = {"worker_id": worker, "queue": "default", "limit": 1, "seconds": 1.0, "costs": "{}"}
         plan = await session.execute(
-            text(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {claims.CLAIM.text}"), values | {"after": claims.NOBODY}
+            text(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {claims.CLAIM.text}"), values | lines.stretches(1)
         )
-        buffers = plan.scalar_one()[0]["Plan"]["Shared Hit Blocks"]
+        return int(plan.scalar_one()[0]["Plan"]["Shared Hit Blocks"])
 
-    assert buffers < 150
+
+async def test_a_claim_looks_at_few_pages_however_many_wait(ledger: Ledger) -> None:
+    for priority in (9, 4, 0):
+        await fill(ledger, uuids.uuid7(), 20_000, priority)
+    async with ledger.database.transaction() as session:
+        await session.execute(text("ANALYZE jobs"))
+
+    assert await pages(ledger, await ledger.worker(), Lines()) < 150
+
+
+async def test_a_claim_looks_at_few_pages_however_many_have_gone(ledger: Ledger) -> None:
+    await fill(ledger, uuids.uuid7(), 30_000)
+    worker, lines = await ledger.worker(), Lines(clock=lambda: 0)
+    async with ledger.database.transaction() as session:
+        await session.execute(text("ANALYZE jobs"))
+    for _slice in range(25):
+        assert len(await ledger.claim(worker, limit=1000, lines=lines)) == 1000
+
+    assert await pages(ledger, worker, lines) < 150
+
+
+async def test_a_job_that_comes_back_is_found_when_nothing_else_waits(ledger: Ledger) -> None:
+    first, second = [await ledger.submit() for _ in range(2)]
+    worker, lines = await ledger.worker(), Lines(clock=lambda: 0)
+    assert [job.id for job in await ledger.claim(worker, limit=2, lines=lines)] == [first, second]
+    await ledger.hand_back(first, 1)
+
+    assert [job.id for job in await ledger.claim(worker, lines=lines)] == [first]
+
+
+async def test_a_job_that_comes_back_to_a_busy_line_waits_a_second_at_most(ledger: Ledger) -> None:
+    ids = [await ledger.submit() for _ in range(4)]
+    now = 100.0
+    worker, lines = await ledger.worker(), Lines(clock=lambda: now)
+    await ledger.claim(worker, limit=2, lines=lines)
+    await ledger.hand_back(ids[0], 1)
+
+    assert [job.id for job in await ledger.claim(worker, lines=lines)] == [ids[2]]
+    now += BELIEVED_SECONDS + 0.01
+    assert [job.id for job in await ledger.claim(worker, lines=lines)] == [ids[0]]

@@ -28,7 +28,7 @@ from sqlalchemy import text
 
 from helixnet.db import Database
 from helixnet.jobs.states import FINAL, TRANSITIONS, Status
-from helixnet.jobs.store.claims import NOBODY
+from helixnet.jobs.store.lines import NOBODY, Lines
 from tests.jobs.conftest import Ledger
 
 OWNERS = [UUID(int=number) for number in (1, 2, 3)]
@@ -63,6 +63,22 @@ class ModelJob:
             self.worker = None
 
 
+@dataclass
+class ModelLines:
+    """What a worker remembers: whom it served last, and the place behind which it looks on in each line."""
+
+    after: UUID
+    places: dict[tuple[int, UUID], tuple[int, int]] = field(default_factory=dict)
+
+    def sees(self, job: ModelJob) -> bool:
+        return job.place > self.places.get((job.priority, job.owner), (0, 0))
+
+    def served(self, jobs: list[ModelJob]) -> None:
+        for job in jobs:
+            self.places[job.priority, job.owner] = job.place
+            self.after = job.owner
+
+
 class LedgerMachine(RuleBasedStateMachine):
     """Steps of the store, each mirrored in the model and compared."""
 
@@ -79,6 +95,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger = Ledger(self.database)
         self.model: dict[UUID, ModelJob] = {}
         self.alive: set[UUID] = set()
+        self.lines: dict[UUID, tuple[Lines, ModelLines]] = {}
         self.paused = False
         self.ticks = 0
         self.do(self.clear())
@@ -102,10 +119,11 @@ class LedgerMachine(RuleBasedStateMachine):
         self.model[job_id] = ModelJob(owner, priority, len(self.model), attempts, since=self.tick())
         return job_id
 
-    @rule(target=workers)
-    def worker_comes(self) -> UUID:
+    @rule(target=workers, after=st.sampled_from([NOBODY, *OWNERS]))
+    def worker_comes(self, after: UUID) -> UUID:
         worker: UUID = self.do(self.ledger.worker())
         self.alive.add(worker)
+        self.lines[worker] = Lines(after, clock=lambda: 0), ModelLines(after)
         return worker
 
     @rule(worker=consumes(workers))
@@ -113,12 +131,25 @@ class LedgerMachine(RuleBasedStateMachine):
         self.do(self.ledger.leave(worker))
         self.alive.discard(worker)
 
-    @rule(target=attempts, worker=workers, limit=st.integers(1, 4), after=st.sampled_from([NOBODY, *OWNERS]))
-    def claim(self, worker: UUID, limit: int, after: UUID) -> MultipleResults[tuple[UUID, int]]:
-        claimed = self.do(self.ledger.claim(worker, limit=limit, after=after))
+    @rule(worker=workers)
+    def worker_forgets(self, worker: UUID) -> None:
+        for lines in self.lines[worker]:
+            if isinstance(lines, Lines):
+                lines.forget()
+            else:
+                lines.places.clear()
+
+    @rule(target=attempts, worker=workers, limit=st.integers(1, 4))
+    def claim(self, worker: UUID, limit: int) -> MultipleResults[tuple[UUID, int]]:
+        remembered, lines = self.lines[worker]
+        claimed = self.do(self.ledger.claim(worker, limit=limit, lines=remembered))
         may = not self.paused and worker in self.alive
-        expected = self.next_slice(limit, after) if may else []
+        expected = self.next_slice(limit, lines) if may else []
+        if not expected:
+            lines.places.clear()
+            expected = self.next_slice(limit, lines) if may else []
         assert [job.id for job in claimed] == expected
+        lines.served([self.model[job_id] for job_id in expected])
         for got in claimed:
             job = self.model[got.id]
             job.move(Status.IN_PROGRESS)
@@ -127,16 +158,16 @@ class LedgerMachine(RuleBasedStateMachine):
             assert got.attempt == job.attempt
         return multiple(*((got.id, got.attempt) for got in claimed))
 
-    def next_slice(self, limit: int, after: UUID) -> list[UUID]:
+    def next_slice(self, limit: int, seen: ModelLines) -> list[UUID]:
         """By the rules: the highest priority first, in it the owners in turn with equal parts, suspects alone."""
-        waiting = [job_id for job_id, job in self.model.items() if job.status is Status.PENDING]
+        waiting = [job_id for job_id, job in self.model.items() if job.status is Status.PENDING and seen.sees(job)]
         slice_: list[UUID] = []
         for priority in sorted({self.model[job_id].priority for job_id in waiting}, reverse=True):
             lines: dict[UUID, list[UUID]] = {}
             for job_id in sorted(waiting, key=lambda job_id: self.model[job_id].place):
                 if self.model[job_id].priority == priority:
                     lines.setdefault(self.model[job_id].owner, []).append(job_id)
-            turns = sorted(lines, key=lambda owner: (owner <= after, owner))[:limit]
+            turns = sorted(lines, key=lambda owner: (owner <= seen.after, owner))[:limit]
             for owner in turns:
                 slice_ += lines[owner][: -(-limit // len(turns))]
         slice_ = slice_[:limit]

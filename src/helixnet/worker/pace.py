@@ -1,9 +1,10 @@
 """How long jobs take here: moving averages that say how many fill a slice."""
 
+from collections import defaultdict
 from collections.abc import Sequence
-from uuid import UUID
 
-from helixnet.jobs.store.claims import NOBODY, ClaimedJob, Slice
+from helixnet.jobs.store.claims import ClaimedJob, Slice
+from helixnet.jobs.store.lines import Lines
 
 SLICE_SECONDS = 0.2
 MOST_JOBS = 100
@@ -20,7 +21,7 @@ class Pace:
         self._costs: dict[str, float] = {}
         self._queues: dict[str, float] = {}
         self._limits: dict[str, int] = {}
-        self._served: dict[str, UUID] = {}
+        self._lines: dict[str, Lines] = defaultdict(Lines)
 
     @property
     def of_queues(self) -> dict[str, float]:
@@ -33,12 +34,8 @@ class Pace:
             limit=self._limits.get(queue, 1),
             seconds=SLICE_SECONDS,
             costs=self._costs,
-            after=self._served.get(queue, NOBODY),
+            lines=self._lines[queue],
         )
-
-    def claimed(self, queue: str, jobs: Sequence[ClaimedJob]) -> None:
-        """Remember where a claim ended: the next one goes on behind it."""
-        self._served[queue] = jobs[-1].owner_id
 
     def ran(self, processor: str, seconds: float) -> None:
         """A job of this processor took so long."""

@@ -191,7 +191,6 @@ class WorkerProcess:
             else:
                 self._claimed_at = time.monotonic()
                 if jobs:
-                    self._pace.claimed(queue, jobs)
                     counting.claimed(queue, jobs)
                     if tracing.on:
                         jobs = spans.claimed(queue, jobs, begun_ns, self._ring)

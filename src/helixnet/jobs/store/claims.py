@@ -2,13 +2,13 @@
 
 The highest priority goes first. Within one priority every owner has a line, the oldest job at its head, and a claim
 goes round the owners that wait, starting behind the one it served last, with equal parts of the slice: nobody starves
-however many jobs another has brought. The cost does not grow with the jobs that wait, since each step is one look into
-jobs_line_idx.
+however many jobs another has brought. The cost grows neither with the jobs that wait, since each step is one look into
+jobs_line_idx, nor with those that have gone, since the process remembers how far it has come in each line.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -17,9 +17,8 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from helixnet.db import Database, Executor, dump_json
+from helixnet.jobs.store.lines import OTHERS, Lines
 from helixnet.jobs.store.telling import telling
-
-NOBODY = UUID(int=0)
 
 
 class ClaimedJob(NamedTuple):
@@ -34,6 +33,8 @@ class ClaimedJob(NamedTuple):
     attempt: int
     max_attempts: int
     time_limit: timedelta
+    priority: int
+    available_at: datetime
     waited_seconds: float = 0.0
     trace: bytes | None = None
 
@@ -44,66 +45,82 @@ class Slice:
 
     At most `limit` jobs, and no more than fill `seconds` of work by what each processor's jobs cost (`costs`, in
     seconds); an unknown one is taken to fill all of it. A job whose worker was lost runs alone: if it is the one that
-    kills its process, it shall take no other along. `after` is the owner who was served last.
+    kills its process, it shall take no other along. `lines` is what this process remembers of the queue.
     """
 
     limit: int = 1
     seconds: float = 1.0
     costs: dict[str, float] | None = None
-    after: UUID = NOBODY
+    lines: Lines = field(default_factory=Lines)
 
 
-def _first_owner(beyond: str = "") -> str:
-    """The first owner with a job that is due in this queue and priority (`beyond`: past another one).
+def _first(what: str, whose: str = "") -> str:
+    """Of the first job that is due in the queue and priority (`whose`: of some owners alone).
 
     Only jobs_line_idx has this order; by the owner alone the planner would walk the index of all their jobs.
     """
     return f"""
-        SELECT owner_id
+        SELECT {what}
         FROM jobs
-        WHERE status = 'PENDING' AND due AND queue = :queue AND priority = level {beyond}
-        ORDER BY owner_id, available_at
+        WHERE status = 'PENDING' AND due AND queue = :queue AND priority = level.number {whose}
+        ORDER BY owner_id, available_at, jobs.id
         LIMIT 1
     """  # noqa: S608 - put together from constants of this file alone
 
 
 def _claim(places: str, part: str, room: str) -> TextClause:
-    """The claim's statement: `places` says whether one may claim here, `part` how much an owner gets, `room` all."""
+    """The claim's statement: `places` says whether one may claim here, `part` how much an owner gets, `room` all.
+
+    Where to look for lines is given as stretches (see `Lines`), under a priority of its own or under OTHERS.
+    """
     return telling(
         f"""
-        RECURSIVE place AS MATERIALIZED ({places}),
+        place AS MATERIALIZED ({places}),
+        stretch AS MATERIALIZED (
+            SELECT *
+            FROM unnest(
+                CAST(:levels AS smallint[]), CAST(:lows AS uuid[]), CAST(:highs AS uuid[]),
+                CAST(:times AS timestamptz[]), CAST(:ids AS uuid[])
+            ) AS stretch (level, low, high, at, id)
+        ),
         next AS (
             SELECT job.*
             FROM place
-            CROSS JOIN generate_series(9, 0, -1) AS level
+            CROSS JOIN generate_series(9, 0, -1) AS level (number)
             CROSS JOIN LATERAL (
-                -- OFFSET 0 keeps each look from being written into two places, and made twice.
-                WITH RECURSIVE line AS (
-                    SELECT owner_id AS first, owner_id, 1 AS number
-                    FROM (
-                        SELECT COALESCE(({_first_owner("AND owner_id > :after")}), ({_first_owner()})) AS owner_id
-                        OFFSET 0
-                    ) AS start
-                    WHERE owner_id IS NOT NULL
-                    UNION ALL
-                    SELECT first, following.owner_id, number + 1
-                    FROM line
+                SELECT COALESCE((SELECT level FROM stretch WHERE level = number LIMIT 1), {OTHERS})
+            ) AS here (level)
+            CROSS JOIN LATERAL (
+                WITH line AS (
+                    SELECT line.*
+                    FROM stretch
                     CROSS JOIN LATERAL (
-                        SELECT COALESCE(
-                            ({_first_owner("AND owner_id > line.owner_id")}), ({_first_owner()})
-                        ) AS owner_id
-                        OFFSET 0
-                    ) AS following
-                    WHERE number < :limit AND following.owner_id <> first
+                        (WITH RECURSIVE stranger AS (
+                            SELECT ({_first("owner_id", "AND owner_id > low AND owner_id < high")}) AS owner_id
+                            UNION ALL
+                            SELECT ({_first("owner_id", "AND owner_id > stranger.owner_id AND owner_id < high")})
+                            FROM stranger
+                            WHERE owner_id IS NOT NULL
+                        )
+                        SELECT owner_id, CAST('-infinity' AS timestamptz) AS at, low AS id
+                        FROM stranger
+                        WHERE owner_id IS NOT NULL)
+                        UNION ALL
+                        SELECT high, at, id
+                        WHERE ({_first("true", "AND owner_id = high AND (available_at, jobs.id) > (at, stretch.id)")})
+                    ) AS line
+                    WHERE stretch.level = here.level AND (here.level <> {OTHERS} OR ({_first("true")}))
+                    LIMIT :limit
                 )
                 SELECT head.*
                 FROM line
                 CROSS JOIN LATERAL (
-                    SELECT id, processor, COALESCE(error ->> 'kind' = 'worker_lost', false) AS suspect
+                    SELECT ctid AS place, processor, COALESCE(error ->> 'kind' = 'worker_lost', false) AS suspect
                     FROM jobs
-                    WHERE status = 'PENDING' AND due AND queue = :queue AND priority = level
-                      AND owner_id = line.owner_id AND available_at <= now()
-                    ORDER BY available_at, id
+                    WHERE status = 'PENDING' AND due AND queue = :queue AND priority = level.number
+                      AND owner_id = line.owner_id AND (available_at, jobs.id) > (line.at, line.id)
+                      AND available_at <= now()
+                    ORDER BY available_at, jobs.id
                     LIMIT {part}
                     FOR UPDATE SKIP LOCKED
                 ) AS head
@@ -111,15 +128,17 @@ def _claim(places: str, part: str, room: str) -> TextClause:
             LIMIT {room}
         ),
         ordered AS (
-            SELECT id, suspect, row_number() OVER () AS number,
+            SELECT place, suspect, row_number() OVER () AS number,
                    CASE WHEN suspect THEN :seconds
                         ELSE COALESCE(CAST(CAST(:costs AS jsonb) ->> processor AS double precision), :seconds)
                    END AS cost
             FROM next
         ),
         taken AS (
-            SELECT id, number
-            FROM (SELECT id, number, suspect, sum(cost) OVER (ORDER BY number) - cost AS before FROM ordered) AS filled
+            SELECT place, number
+            FROM (
+                SELECT place, number, suspect, sum(cost) OVER (ORDER BY number) - cost AS before FROM ordered
+            ) AS filled
             WHERE before < :seconds AND (number = 1 OR NOT suspect)
         ),
         changed AS (
@@ -133,9 +152,10 @@ def _claim(places: str, part: str, room: str) -> TextClause:
                 progress_message = NULL,
                 events = events + 1
             FROM taken
-            WHERE jobs.id = taken.id
+            -- It is locked, so it is where it was; one that was moved meanwhile is left for the next claim.
+            WHERE jobs.ctid = taken.place
             RETURNING jobs.id, owner_id, processor, params, payload, queue, attempt, max_attempts, time_limit,
-                      worker_id, events, number, trace,
+                      priority, available_at, worker_id, events, number, trace,
                       CAST(EXTRACT(epoch FROM now() - available_at) AS double precision) AS waited_seconds
         )
         """,  # noqa: S608 - put together from constants of this file alone
@@ -216,7 +236,7 @@ WAITING = text("""
         CROSS JOIN LATERAL (
             SELECT 1
             FROM jobs
-            WHERE status = 'PENDING' AND due AND queue = name AND priority = level
+            WHERE status = 'PENDING' AND due AND queue = name AND priority = level.number
             LIMIT 1
         ) AS job
     )
@@ -227,24 +247,31 @@ HELD = text("SELECT id, attempt FROM jobs WHERE worker_id = :worker_id AND statu
 
 
 async def claim(database: Database, worker_id: UUID, queue: str, wanted: Slice) -> list[ClaimedJob]:
-    """Take a slice of a queue's due jobs, in the order to run them in; none while the queue is paused or at a limit."""
+    """Take a slice of a queue's due jobs, in the order to run them in; none while the queue is paused or at a limit.
+
+    `wanted.lines` remembers what was taken.
+    """
     values = {
         "worker_id": worker_id,
         "queue": queue,
         "limit": wanted.limit,
         "seconds": wanted.seconds,
         "costs": dump_json(wanted.costs or {}),
-        "after": wanted.after,
-    }
+    } | wanted.lines.stretches(wanted.limit)
     rows: Sequence[Sequence[Any]]
     async with database.connection() as connection:
         rows = (await connection.execute(CLAIM, values)).all()
+        if not rows and wanted.lines.forget():
+            values |= wanted.lines.stretches(wanted.limit)
+            rows = (await connection.execute(CLAIM, values)).all()
         limited = not rows and (await connection.execute(IS_LIMITED, {"queue": queue})).first() is not None
     if limited:
         async with database.transaction() as session:
             await session.execute(LOCK, {"queue": queue})
             rows = (await session.execute(CLAIM_LIMITED, values)).all()
-    return [ClaimedJob._make(row[:NUMBER]) for row in sorted(rows, key=itemgetter(NUMBER))]
+    jobs = [ClaimedJob._make(row[:NUMBER]) for row in sorted(rows, key=itemgetter(NUMBER))]
+    wanted.lines.served(jobs)
+    return jobs
 
 
 async def held(session: Executor, worker_id: UUID) -> list[tuple[UUID, int]]:
