@@ -14,9 +14,7 @@ from typing import Any
 
 import orjson
 import psycopg
-from psycopg.abc import Buffer
-from psycopg.adapt import Dumper
-from psycopg.pq import Format, TransactionStatus
+from psycopg.pq import TransactionStatus
 from psycopg.types.json import set_json_loads
 from sqlalchemy import TextClause
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
@@ -33,23 +31,6 @@ PROBE_SECONDS = 2.0
 
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 _COMPILED: dict[str, bytes] = {}
-
-
-class Binary(bytes):
-    """A value for a statement, written as PostgreSQL sends and receives it, of the type that the statement expects."""
-
-    __slots__ = ()
-
-
-class _BinaryDumper(Dumper):
-    format = Format.BINARY
-    oid = 0
-
-    def dump(self, obj: Buffer) -> Buffer:
-        return obj
-
-
-psycopg.adapters.register_dumper(Binary, _BinaryDumper)
 
 
 class Rows:

@@ -54,9 +54,10 @@ class Resources:
     isolation: Isolation
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: making one would take three times as long, for every job.
+@dataclass(slots=True)
 class Ended:
-    """An attempt that is over, and has yet to be recorded.
+    """An attempt that is over, and has yet to be recorded; never changed.
 
     `written` is what the job gets if it counts; `stored` says whether anything may lie in storage because of it;
     `trace` is the attempt's span.

@@ -35,14 +35,9 @@ async def record(database: Database, outcomes: Sequence[Ended]) -> None:
     """
     if not outcomes:
         return
-    states: dict[UUID, Status] = {}
     begun_ns = time.time_ns()
     try:
-        async for trial in stamina.retry_context(
-            on=worth_another_try, attempts=None, timeout=RECORDING_SECONDS, wait_max=5
-        ):
-            with trial:
-                states = await _write(database, outcomes)
+        states = await _write_at_last(database, outcomes)
     except (SQLAlchemyError, OSError) as error:
         if _is_our_mistake(error) and not _is_unstorable(outcomes):
             # One of them can't be written as it is: it shall not keep the others from it.
@@ -72,6 +67,22 @@ async def hand_back_unheard(database: Database, worker_id: UUID) -> None:
         await transitions.settle(connection, unheard)
     if unheard:
         logger.info("jobs whose claim was not heard of are handed back", jobs=len(unheard))
+
+
+async def _write_at_last(database: Database, outcomes: Sequence[Ended]) -> dict[UUID, Status]:
+    """As `_write`, tried again for up to a minute."""
+    try:
+        return await _write(database, outcomes)  # as nearly always; to prepare for more costs a tenth of it
+    except (SQLAlchemyError, OSError) as error:
+        if not worth_another_try(error):
+            raise
+    states: dict[UUID, Status] = {}
+    async for trial in stamina.retry_context(
+        on=worth_another_try, attempts=None, timeout=RECORDING_SECONDS, wait_max=5
+    ):
+        with trial:
+            states = await _write(database, outcomes)
+    return states
 
 
 async def _write(database: Database, outcomes: Sequence[Ended]) -> dict[UUID, Status]:

@@ -5,15 +5,14 @@ steps over all of them: after some hundred thousand jobs that costs more than th
 jobs may come back behind the place where a line was left, so it is given up often, and whenever nothing is found.
 """
 
-import struct
 import time
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from helixnet.statements import Binary
+from helixnet.arrays import NULL, Array, Element, smallint, timestamp, uuid
 
 NOBODY = UUID(int=0)
 EVERYBODY = UUID(int=2**128 - 1)
@@ -21,13 +20,6 @@ EVERYBODY = UUID(int=2**128 - 1)
 OTHERS = -1
 # A job that came back behind the place where its line was left waits so much longer, while its line is served.
 BELIEVED_SECONDS = 1.0
-
-# Values as they stand in PostgreSQL's binary arrays (src/backend/utils/adt/arrayfuncs.c, array_recv): the length, which
-# is -1 for NULL, and the bytes.
-NULL = struct.pack("!i", -1)
-SMALLINT, UUIDS, TIMESTAMPS = 21, 2950, 1184
-EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 
 Stretch = tuple[bytes, bytes, bytes, bytes, bytes]
 
@@ -64,10 +56,10 @@ class Lines:
             self._since = self._clock()
         last_of_lines = {(job.priority, job.owner_id): job for job in jobs}
         for (priority, owner_id), job in last_of_lines.items():
-            owner = _uuid(owner_id)
+            owner = uuid(owner_id)
             if (priority, owner) not in self._places:
                 insort(self._owners.setdefault(priority, []), owner)
-            self._places[priority, owner] = _timestamp(job.available_at), _uuid(job.id)
+            self._places[priority, owner] = timestamp(job.available_at), uuid(job.id)
 
     def forget(self) -> bool:
         """Forget all places, but not whose turn it is; answers whether there were any."""
@@ -76,7 +68,7 @@ class Lines:
         self._owners.clear()
         return known
 
-    def stretches(self, limit: int) -> dict[str, Binary]:
+    def stretches(self, limit: int) -> dict[str, Array]:
         """Where to look for owners who wait, in the order of their turns: five arrays for the claim's statement.
 
         Each element is a stretch of the owners of a priority (`levels`): those between `lows` and `highs`, and then, if
@@ -84,47 +76,30 @@ class Lines:
         """
         if self._clock() - self._since > BELIEVED_SECONDS:
             self.forget()
-        after, end = _uuid(self._after), _uuid(UUID(int=min(self._after.int + 1, EVERYBODY.int)))
-        others = _smallint(OTHERS)
+        after, end = uuid(self._after), uuid(UUID(int=min(self._after.int + 1, EVERYBODY.int)))
+        others = smallint(OTHERS)
         found: list[Stretch] = [
-            (others, after, _uuid(EVERYBODY), NULL, NULL),
-            (others, _uuid(NOBODY), end, NULL, NULL),
+            (others, after, uuid(EVERYBODY), NULL, NULL),
+            (others, uuid(NOBODY), end, NULL, NULL),
         ]
         for priority, owners in self._owners.items():
             first = bisect_right(owners, after)
             behind = owners[first : first + limit]
             before = owners[: min(first, limit - len(behind))]
-            found += self._stretches(priority, after, behind, _uuid(EVERYBODY))
-            found += self._stretches(priority, _uuid(NOBODY), before, end)
+            found += self._stretches(priority, after, behind, uuid(EVERYBODY))
+            found += self._stretches(priority, uuid(NOBODY), before, end)
         levels, lows, highs, times, ids = zip(*found, strict=True)
         return {
-            "levels": _array(SMALLINT, levels),
-            "lows": _array(UUIDS, lows),
-            "highs": _array(UUIDS, highs),
-            "times": _array(TIMESTAMPS, times),
-            "ids": _array(UUIDS, ids),
+            "levels": Array.of(Element.SMALLINT, levels),
+            "lows": Array.of(Element.UUID, lows),
+            "highs": Array.of(Element.UUID, highs),
+            "times": Array.of(Element.TIMESTAMPTZ, times),
+            "ids": Array.of(Element.UUID, ids),
         }
 
     def _stretches(self, priority: int, low: bytes, owners: list[bytes], high: bytes) -> Iterator[Stretch]:
-        level = _smallint(priority)
+        level = smallint(priority)
         for owner in owners:
             yield level, low, owner, *self._places[priority, owner]
             low = owner
         yield level, low, high, NULL, NULL
-
-
-def _uuid(value: UUID) -> bytes:
-    return b"\0\0\0\x10" + value.bytes
-
-
-def _smallint(value: int) -> bytes:
-    return struct.pack("!ih", 2, value)
-
-
-def _timestamp(value: datetime) -> bytes:
-    return struct.pack("!iq", 8, (value - EPOCH) // MICROSECOND)
-
-
-def _array(element: int, values: tuple[bytes, ...]) -> Binary:
-    """An array of one dimension that begins at 1; `element` is the type's number."""
-    return Binary(struct.pack("!iiiii", 1, NULL in values, element, len(values), 1) + b"".join(values))

@@ -13,14 +13,17 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from helixnet import arrays
+from helixnet.arrays import Array, Element
 from helixnet.db import Executor, dump_json
 from helixnet.jobs.states import Status
 from helixnet.jobs.store.telling import telling
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen: making one would take three times as long, for every job.
+@dataclass(slots=True, kw_only=True)
 class Settled:
-    """How an attempt ended.
+    """How an attempt ended; never changed.
 
     With PENDING the job is to run again after `delay`: if the attempt counts and was the last one the job is FAILED
     with `error` instead, and CANCELLED if its owner asked for that. `result` is JSON text. `traceback` is no part of
@@ -200,19 +203,23 @@ async def settle(session: Executor, outcomes: Sequence[Settled]) -> dict[UUID, S
     rows = await session.execute(
         SETTLE,
         {
-            "ids": [outcome.id for outcome in ordered],
-            "attempts": [outcome.attempt for outcome in ordered],
-            "statuses": [outcome.status.value for outcome in ordered],
-            "result_paths": [outcome.result_path for outcome in ordered],
-            "results": [outcome.result.decode() if outcome.result is not None else None for outcome in ordered],
-            "errors": [dump_json(outcome.error) if outcome.error else None for outcome in ordered],
-            "fingerprints": [outcome.fingerprint for outcome in ordered],
-            "reasons": [outcome.reason for outcome in ordered],
-            "delays": [outcome.delay.total_seconds() for outcome in ordered],
-            "counts": [outcome.counts for outcome in ordered],
+            "ids": Array.of(Element.UUID, [arrays.uuid(one.id) for one in ordered]),
+            "attempts": Array.of(Element.INTEGER, [arrays.integer(one.attempt) for one in ordered]),
+            "statuses": Array.of(Element.TEXT, [arrays.text(one.status.value) for one in ordered]),
+            "result_paths": Array.of(Element.TEXT, [arrays.text(one.result_path) for one in ordered]),
+            "results": Array.of(Element.JSON, [arrays.json(one.result) for one in ordered]),
+            "errors": Array.of(Element.JSON, [arrays.text(_error(one)) for one in ordered]),
+            "fingerprints": Array.of(Element.TEXT, [arrays.text(one.fingerprint) for one in ordered]),
+            "reasons": Array.of(Element.TEXT, [arrays.text(one.reason) for one in ordered]),
+            "delays": Array.of(Element.DOUBLE, [arrays.double(one.delay.total_seconds()) for one in ordered]),
+            "counts": Array.of(Element.BOOLEAN, [arrays.boolean(one.counts) for one in ordered]),
         },
     )
     return {job_id: STATES[status] for job_id, status in rows}
+
+
+def _error(outcome: Settled) -> str | None:
+    return dump_json(outcome.error) if outcome.error else None
 
 
 async def note(
