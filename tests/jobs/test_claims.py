@@ -184,6 +184,19 @@ async def test_a_job_whose_worker_was_lost_runs_alone_and_took_no_attempt_from_i
     assert (await ledger.job(ids[0])).status == "FAILED", "the second loss is its own"
 
 
+async def test_queues_with_work_that_is_due_are_known(ledger: Ledger) -> None:
+    await ledger.submit(queue="waits", priority=0)
+    await ledger.submit(queue="later", available_at=datetime.now(UTC) + timedelta(hours=1))
+    await ledger.submit(queue="paused")
+    await ledger.submit()
+    async with ledger.database.transaction() as session:
+        await session.execute(text("UPDATE queues SET paused = true WHERE name = 'paused'"))
+    await ledger.claim(await ledger.worker())
+
+    async with ledger.database.transaction() as session:
+        assert await claims.waiting_queues(session) == ["waits"]
+
+
 async def pages(ledger: Ledger, worker: UUID, lines: Lines) -> int:
     """How many pages a claim of one job looks at."""
     async with ledger.database.transaction() as session:

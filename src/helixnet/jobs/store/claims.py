@@ -236,7 +236,7 @@ WAITING = text("""
         CROSS JOIN LATERAL (
             SELECT 1
             FROM jobs
-            WHERE status = 'PENDING' AND due AND queue = name AND priority = level.number
+            WHERE status = 'PENDING' AND due AND queue = name AND priority = level
             LIMIT 1
         ) AS job
     )
