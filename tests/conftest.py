@@ -208,7 +208,7 @@ class Stack:
         while self.clients:
             self.clients.popitem()[1].close()
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
     def part(self, name: str) -> psutil.Process:
         """The main process of a part: web, worker, beat, postgres, valkey or rabbitmq."""

@@ -31,7 +31,7 @@ Manifest = dict[str, Any]
 
 def helm(*arguments: object) -> "subprocess.CompletedProcess[str]":
     program = Path(sys.executable).with_name("helm")
-    return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=240, check=False)
 
 
 @cache

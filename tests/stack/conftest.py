@@ -25,7 +25,7 @@ def helix(
     """Run a command of `helix` to its end; `before` stands before it, `said` is its standard input."""
     command = [*before, sys.executable, "-m", "helixnet", *map(str, arguments)]
     environ = clean_environment(**environment)
-    return subprocess.run(command, input=said, capture_output=True, text=True, timeout=60, env=environ, check=False)
+    return subprocess.run(command, input=said, capture_output=True, text=True, timeout=240, env=environ, check=False)
 
 
 def processes_naming(text: Path | str) -> list[psutil.Process]:

@@ -47,7 +47,7 @@ def sign_in(full: Stack, tool: str) -> tuple[str, str]:
 
 def test_the_walk_passes_through_traefik(full: Stack) -> None:
     walk = [sys.executable, str(ROOT / "scripts" / "smoke.py"), url("http")]
-    done = subprocess.run(walk, capture_output=True, text=True, timeout=90, check=False)
+    done = subprocess.run(walk, capture_output=True, text=True, timeout=300, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "✔ /metrics leads nowhere" in done.stdout

@@ -25,7 +25,7 @@ def test_commands_that_meet_on_a_home_wait_for_each_other(short_folder: Path) ->
     command = [sys.executable, "-m", "helixnet", "users", "seed", "--home", str(short_folder / "home")]
     both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=clean_environment()) for _ in range(2)]
 
-    words = [process.communicate(timeout=60)[1] for process in both]
+    words = [process.communicate(timeout=240)[1] for process in both]
 
     assert [process.returncode for process in both] == [0, 0], words
     assert sum(text.count("Created new account") for text in words) == 4

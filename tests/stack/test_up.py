@@ -34,7 +34,7 @@ def short_folder() -> Iterator[Path]:
 def helix(*words: object, **environment: str) -> "subprocess.CompletedProcess[str]":
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HELIX_")}
     command = [sys.executable, "-m", "helixnet", *map(str, words)]
-    return subprocess.run(command, env=clean | environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=clean | environment, capture_output=True, text=True, timeout=240, check=False)
 
 
 def test_a_second_start_on_a_home_says_so_and_ends(stack: Stack) -> None:
@@ -156,7 +156,7 @@ def test_an_ordinary_user_runs_it_as_well(short_folder: Path) -> None:
         cwd="/",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 

@@ -19,7 +19,7 @@ needs_promtool = pytest.mark.skipif(
 
 
 def promtool(*words: object) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(["promtool", *map(str, words)], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(["promtool", *map(str, words)], capture_output=True, text=True, timeout=240, check=False)
 
 
 def alerts() -> list[dict[str, Any]]:

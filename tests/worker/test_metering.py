@@ -222,7 +222,7 @@ def test_a_budget_is_given_at_the_command_line(metered: Stack) -> None:
     def helix(*words: str) -> str:
         command = [sys.executable, "-m", "helixnet", "users", "budget", *words, "--home", str(metered.home)]
         environment = os.environ | metered.environment
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=environment).stdout
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=240, env=environment).stdout
 
     assert helix("demo@helix.net") == "demo@helix.net has spent 0 EUR this month; its budget is 10 EUR.\n"
     assert helix("demo@helix.net", "2.5") == "demo@helix.net has spent 0 EUR this month; its budget is 2.5 EUR.\n"

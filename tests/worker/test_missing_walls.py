@@ -20,7 +20,7 @@ def report(*hidden: str) -> tuple[dict[str, Any], str]:
     """What a worker reports whose kernel lacks these system calls, and its log. A neighbour survives it."""
     with psutil.Popen(["sleep", "300"]) as neighbour:
         command = [sys.executable, "-m", "tests.worker.poorer", str(neighbour.pid), *hidden]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
         assert is_alive(neighbour)
         neighbour.kill()
     assert done.returncode == 0, done.stderr
