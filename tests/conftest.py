@@ -30,7 +30,7 @@ from helixnet.stack.home import Home
 from helixnet.stack.rabbitmq import MissingRabbitMQ, RabbitMQ
 from helixnet.stack.servers import ENVIRONMENT, Postgres, Valkey
 
-START_SECONDS = 60
+START_SECONDS = 180
 TEMPLATE = "helix_template"
 
 # A shell has what it runs in the background ignore interrupts, and what that starts as well; the tests interrupt.
