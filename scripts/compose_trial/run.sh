@@ -32,7 +32,7 @@ fi
 [ -n "${BUILT:-}" ] || bash scripts/compose_trial/images.sh 2>&1 | tee -a "$TRIAL/images.log" | grep -E "image was built|helixnet" | tee -a "$REPORT"
 $PYTHON scripts/compose_trial/derive.py "$COMPOSE_YML"
 # Those of an earlier trial are locked with the passwords that the clone of then made up.
-podman volume rm --all --force > /dev/null
+podman volume ls --quiet --filter name=^helixnet_ | xargs --no-run-if-empty podman volume rm --force > /dev/null
 
 podman system service --time=0 "$DOCKER_HOST" > "$TRIAL/podman.log" 2>&1 &
 service=$!

@@ -54,7 +54,7 @@ class Resources:
     isolation: Isolation
 
 
-# Not frozen: making one would take three times as long, for every job.
+# Not frozen: making one would take four times as long, for every job.
 @dataclass(slots=True)
 class Ended:
     """An attempt that is over, and has yet to be recorded; never changed.

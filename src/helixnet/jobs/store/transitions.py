@@ -20,7 +20,7 @@ from helixnet.jobs.states import Status
 from helixnet.jobs.store.telling import telling
 
 
-# Not frozen: making one would take three times as long, for every job.
+# Not frozen: making one would take four times as long, for every job.
 @dataclass(slots=True, kw_only=True)
 class Settled:
     """How an attempt ended; never changed.
