@@ -90,6 +90,14 @@ def running(server: Postgres | Valkey | RabbitMQ, user: int | None = None) -> It
 
 
 @pytest.hookimpl(trylast=True)
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Names a case made of bytes by its parameter: its content may differ from one test process to the next.
+
+    An archive carries the second it was made in, and pytest-xdist refuses processes that collected different names.
+    """
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the groups of `--dist loadgroup`: pytest-xdist 3.8 writes them where pytest 9.2 no longer looks."""
     for item in items:
