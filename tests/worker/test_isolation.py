@@ -159,7 +159,7 @@ async def test_a_plain_function_runs_with_calls_that_wait(bench: IsolatedBench) 
 async def test_an_input_is_a_file_where_a_library_wants_one(bench: IsolatedBench) -> None:
     context = await bench.attempt(b"moon")
 
-    found = await bench.isolation.run(FILES, context, Params())
+    found: Any = await bench.isolation.run(FILES, context, Params())
     await context.close()
 
     assert found["content"] == "moon"
@@ -332,6 +332,22 @@ async def test_a_process_at_hand_that_is_lost_harms_no_attempt(bench: IsolatedBe
         process.kill()
 
     assert (await bench.run(LOOK))["params"] == ["", 0]
+
+
+async def test_hundreds_of_attempts_run_one_after_the_other_and_leave_nothing(bench: IsolatedBench) -> None:
+    """More than fit into the buffer of a socket, were one of them to leave something unread there."""
+    context = await bench.attempt()
+    await bench.isolation.run(LOOK, context, Params())
+    (template,) = templates()
+    descriptors = psutil.Process().num_fds()
+
+    for number in range(400):
+        result: Any = await asyncio.wait_for(bench.isolation.run(LOOK, context, Params(n=number)), 60)
+        assert result["params"] == ["", number]
+
+    assert templates() == [template]
+    assert psutil.Process().num_fds() == descriptors
+    wait_until(lambda: len(template.children(recursive=True)) == 2, "only the process at hand and its keeper are left")
 
 
 async def test_an_attempt_costs_little_more_than_its_work(bench: IsolatedBench) -> None:

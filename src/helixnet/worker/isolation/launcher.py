@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 import json
 import logging
 import os
@@ -77,8 +76,6 @@ class Launcher:
         self._imported = set[Origin]()
         self._spare: Child | None = None
         self._heard = b""
-        # Requests have numbers, since nobody waits for the answers about spare processes.
-        self._numbers = itertools.count(1)
 
     def begin(self, ahead: list[Origin]) -> None:
         """Start the template, which imports these processors ahead, and don't wait for it."""
@@ -201,9 +198,8 @@ class Launcher:
                 if self._socket is None or (self._template is not None and self._template.poll() is not None):
                     await self._drop()
                     self._begin()
-                number = self._send(asked, *descriptors)
-                while (answer := await self._answer())["number"] != number:
-                    pass
+                self._send(asked, *descriptors)
+                answer = await self._answer()
         except (OSError, TimeoutError) as error:
             await certainly(self._drop())
             raise Unavailable("An isolated process could not be started.", reason=str(error)) from error
@@ -213,13 +209,10 @@ class Launcher:
         if "error" in answer:
             raise Unavailable("An isolated process could not be started.", reason=answer["error"])
 
-    def _send(self, asked: dict[str, Any], *descriptors: socket.socket) -> int:
-        """Ask the template for something; answers the number of the request."""
+    def _send(self, asked: dict[str, Any], *descriptors: socket.socket) -> None:
+        """Ask the template for something; what names an origin is answered."""
         assert self._socket is not None  # noqa: S101 - it has begun
-        number = next(self._numbers)
-        line = orjson.dumps(asked | {"number": number}) + b"\n"
-        socket.send_fds(self._socket, [line], [each.fileno() for each in descriptors])
-        return number
+        socket.send_fds(self._socket, [orjson.dumps(asked) + b"\n"], [each.fileno() for each in descriptors])
 
     async def _answer(self) -> Any:
         assert self._socket is not None  # noqa: S101 - it has begun

@@ -62,7 +62,11 @@ class _Template:
         while b"\n" in self._heard:
             line, _, self._heard = self._heard.partition(b"\n")
             asked = orjson.loads(line)
-            self._worker.sendall(orjson.dumps(self._do(asked) | {"number": asked["number"]}) + b"\n")
+            answer = self._do(asked)
+            # An order for a spare process names no origin and has no answer: a socket that nobody reads from is full
+            # one day, and whoever writes to it waits for ever.
+            if "origin" in asked:
+                self._worker.sendall(orjson.dumps(answer) + b"\n")
         return True
 
     def _do(self, asked: dict[str, Any]) -> dict[str, Any]:
