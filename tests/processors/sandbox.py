@@ -1,42 +1,36 @@
-"""Processors in processes of their own, as a worker runs them, on files at hand and without the platform."""
+"""Processors in processes of their own, as a worker runs them: on files at hand, and without the platform."""
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from helixnet.processors import Processor, Reject
+from helixnet.processors import Input, Processor
+from helixnet.worker.failure import failed
 from helixnet.worker.isolation.run import Isolation
+
+PIECE_BYTES = 256 * 1024
 
 
 @dataclass
-class MadeInput:
-    """An input that comes into being while it is read, so that it may be larger than memory."""
+class HandedInput:
+    """An input that is read in pieces, as from an object store; it may be larger than memory."""
 
     pieces: Callable[[], Iterable[bytes]]
     filename: str
     media_type: str = "application/octet-stream"
     key: str = "local/file"
+    sha256: str = "0" * 64
 
     @cached_property
     def size(self) -> int:
         return sum(map(len, self.pieces()))
 
-    @cached_property
-    def sha256(self) -> str:
-        digest = hashlib.sha256()
-        for piece in self.pieces():
-            digest.update(piece)
-        return digest.hexdigest()
-
     async def read(self, limit: int) -> bytes:
-        if self.size > limit:
-            raise Reject(f"{self.filename} is too large.")
-        return b"".join(self.pieces())
+        raise AssertionError("the isolated process reads in pieces")
 
     async def stream(self) -> AsyncIterator[bytes]:
         for piece in self.pieces():
@@ -46,22 +40,56 @@ class MadeInput:
         raise AssertionError("the isolated process makes a copy of its own")
 
 
-def made(content: bytes, filename: str, media_type: str = "application/octet-stream") -> MadeInput:
-    """An input of these bytes."""
-    return MadeInput(lambda: [content], filename, media_type)
+class FileInput(HandedInput):
+    """An input that is a file of this machine."""
+
+    def __init__(self, file: Path, filename: str) -> None:
+        super().__init__(self._read, filename)
+        self._file = file
+
+    @cached_property
+    def size(self) -> int:
+        return self._file.stat().st_size
+
+    def _read(self) -> Iterator[bytes]:
+        with self._file.open("rb") as opened:
+            while piece := opened.read(PIECE_BYTES):
+                yield piece
+
+
+def handed(content: bytes | Path, filename: str, media_type: str = "application/octet-stream") -> HandedInput:
+    """An input of these bytes, or of what this file holds."""
+    if isinstance(content, Path):
+        return FileInput(content, filename)
+    return HandedInput(lambda: [content], filename, media_type)
+
+
+class Written(NamedTuple):
+    """An artifact as the worker got it."""
+
+    content: bytes
+    media_type: str
 
 
 @dataclass
 class SandboxContext:
-    """What the worker's side of an isolated process asks of its context; it keeps what was written."""
+    """The worker's side of an attempt: it keeps what it is told."""
 
-    inputs: Mapping[str, MadeInput]
+    inputs: Mapping[str, Input]
     job_id: UUID = field(default_factory=uuid4)
     attempt: int = 1
     cancelled: bool = False
-    artifacts: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+    written: dict[str, Written] = field(default_factory=dict)
     steps: list[float] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+
+    @property
+    def idempotency_key(self) -> str:
+        return str(self.job_id)
+
+    @property
+    def scratch(self) -> Path:
+        raise AssertionError("the isolated process has one of its own")
 
     async def progress(self, fraction: float, message: str = "") -> None:
         assert message
@@ -73,14 +101,24 @@ class SandboxContext:
     async def output(self, text: str) -> None:
         raise AssertionError("nothing is shown while it comes into being")
 
-    async def write(self, name: str, content: bytes | AsyncIterator[bytes], media_type: str = "") -> str:
+    async def write(self, name: str, content: bytes | Path | AsyncIterator[bytes], media_type: str = "") -> str:
+        assert not isinstance(content, Path), "a file comes out of the isolated process in pieces"
         whole = content if isinstance(content, bytes) else b"".join([piece async for piece in content])
-        self.artifacts[name] = (whole, media_type)
+        self.written[name] = Written(whole, media_type)
         return name
 
 
+@dataclass
+class Ended:
+    """How an attempt ended: its result, or the error that its job would show; and what was written."""
+
+    result: Any
+    error: dict[str, Any]
+    context: SandboxContext
+
+
 class Sandbox:
-    """One template for many jobs, one after the other."""
+    """The isolation of one worker, for many attempts one after the other."""
 
     def __init__(self) -> None:
         self._runner = asyncio.Runner()
@@ -91,9 +129,17 @@ class Sandbox:
         return Isolation()
 
     def run(self, processor: Processor, context: SandboxContext, **params: Any) -> Any:
-        """The result of a job; raises what became of it otherwise."""
+        """The result of an attempt; raises what became of it otherwise."""
         given = processor.params.model_validate(params)
-        return self._runner.run(self._isolation.run(processor, context, given))  # type: ignore[arg-type]
+        return self._runner.run(self._isolation.run(processor, context, given))
+
+    def end(self, processor: Processor, files: Mapping[str, tuple[str, bytes | Path]], **params: Any) -> Ended:
+        """The end of an attempt on these files: by role a name, and the content or where it is."""
+        context = SandboxContext({role: handed(content, name) for role, (name, content) in files.items()})
+        try:
+            return Ended(self.run(processor, context, **params), {}, context)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is how the attempt ended
+            return Ended(None, failed(error, processor.name).error, context)
 
     def close(self) -> None:
         self._runner.run(self._isolation.close())

@@ -1,119 +1,36 @@
 """`table.query` in its isolated process, on files of this machine and without the rest of the platform."""
 
-import asyncio
-import hashlib
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
 
 from helixnet.processors import ProcessLimits, Reject
 from helixnet.processors.table import QUERY
-from helixnet.processors.table.results import QueryParams
-from helixnet.worker.isolation.run import Isolation
+from tests.processors.sandbox import Sandbox, SandboxContext, Written, handed
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "table-query"
 
 
-@dataclass(frozen=True)
-class FileInput:
-    """A stored file, where storage is a folder of this machine."""
-
-    stands_at: Path
-    filename: str
-    media_type: str = "application/octet-stream"
-
-    @property
-    def key(self) -> str:
-        return f"local/{self.filename}"
-
-    @property
-    def size(self) -> int:
-        return self.stands_at.stat().st_size
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.filename.encode()).hexdigest()
-
-    async def read(self, limit: int) -> bytes:
-        if self.size > limit:
-            raise Reject(f"{self.filename} has {self.size} bytes; at most {limit} can be processed.")
-        return self.stands_at.read_bytes()
-
-    async def stream(self) -> AsyncIterator[bytes]:
-        yield self.stands_at.read_bytes()
-
-    async def path(self) -> Path:
-        return self.stands_at
-
-
-@dataclass
-class FileContext:
-    """A JobContext that keeps artifacts in a folder."""
-
-    folder: Path
-    inputs: dict[str, FileInput]
-    job_id: UUID = field(default_factory=uuid4)
-    attempt: int = 1
-    cancelled: bool = False
-    steps: list[tuple[float, str]] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-
-    @property
-    def idempotency_key(self) -> str:
-        return str(self.job_id)
-
-    @property
-    def scratch(self) -> Path:
-        raise AssertionError("the isolated process has one of its own")
-
-    async def progress(self, fraction: float, message: str = "") -> None:
-        self.steps.append((fraction, message))
-
-    async def log(self, message: str, **fields: object) -> None:
-        self.lines.append(message)
-
-    async def output(self, text: str) -> None:
-        raise AssertionError("table.query shows no text")
-
-    async def write(self, name: str, content: bytes | Path | AsyncIterator[bytes], media_type: str = "") -> str:
-        with (self.folder / name).open("wb") as file:
-            if isinstance(content, bytes):
-                file.write(content)
-            else:
-                assert not isinstance(content, Path)
-                async for piece in content:
-                    file.write(piece)
-        return name
-
-
 @dataclass
 class Tables:
-    """Runs `table.query` again and again, in one worker's isolation."""
+    """Runs `table.query` again and again; `written` are the last one's artifacts."""
 
-    runner: asyncio.Runner
-    isolation: Isolation
-    folder: Path
-    context: FileContext | None = None
+    sandbox: Sandbox
+    written: dict[str, Written] = field(default_factory=dict)
 
     def ask(
         self,
         content: bytes | str | Path,
-        sql: str | bytes | None = None,
+        sql: str | bytes | Path | None = None,
         name: str = "table.csv",
         limits: ProcessLimits = QUERY.limits,
         **params: Any,
     ) -> dict[str, Any]:
-        """The result for this content (a file, or what it holds) and this SQL."""
-        inputs = {"content_key": FileInput(self._file(content), name)}
-        if sql is not None:
-            inputs["context_key"] = FileInput(self._file(sql), "context.sql")
-        self.context = FileContext(self.folder, inputs)
-        asked = QueryParams.model_validate(params)
-        result = self.runner.run(self.isolation.run(replace(QUERY, limits=limits), self.context, asked))
+        """The result for this content and this SQL: each a file, or what it holds."""
+        files = {"content_key": (name, content)} | ({} if sql is None else {"context_key": ("context.sql", sql)})
+        context = SandboxContext({role: handed(_bytes(given), called) for role, (called, given) in files.items()})
+        self.written = context.written
+        result = self.sandbox.run(replace(QUERY, limits=limits), context, **params)
         assert isinstance(result, dict)
         return result
 
@@ -130,20 +47,6 @@ class Tables:
         rows: list[list[Any]] = self.ask(content, sql, **more)["preview"]["rows"]
         return rows
 
-    def artifact(self, name: str) -> Path:
-        return self.folder / name
 
-    def _file(self, content: bytes | str | Path) -> Path:
-        if isinstance(content, Path):
-            return content
-        path = self.folder / f"stored-{uuid4().hex}"
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-
-@contextmanager
-def tables() -> Iterator[Tables]:
-    with tempfile.TemporaryDirectory(prefix="helix-test-") as folder, asyncio.Runner() as runner:
-        isolation = Isolation()
-        yield Tables(runner, isolation, Path(folder))
-        runner.run(isolation.close())
+def _bytes(content: bytes | str | Path) -> bytes | Path:
+    return content.encode() if isinstance(content, str) else content

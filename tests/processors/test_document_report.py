@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from importlib.util import find_spec
+from typing import Any
 
 import pypdf
 import pytest
@@ -20,7 +21,7 @@ from tests.processors.reporting import SALES, Made, make, refusal
 CSV = "product,units,price\nbell,3,14.5\nbook,10,9.8\nstick,,6.25\n"
 
 
-def sales(**params: object) -> Made:
+def sales(**params: Any) -> Made:
     return make(
         (SALES / "content.json").read_text(),
         context=(SALES / "context.yaml").read_text(),

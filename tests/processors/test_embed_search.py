@@ -20,7 +20,7 @@ from helixnet.processors.embed.results import Findings, SearchParams
 from helixnet.processors.registry import Registry, check_inputs
 from tests.conftest import Stack
 from tests.processors.local import analyze
-from tests.processors.sandbox import MadeInput, Sandbox, SandboxContext, made
+from tests.processors.sandbox import HandedInput, Sandbox, SandboxContext, handed
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "embed-search"
 CONTENT, CONTEXT = (EXAMPLE / "content.txt").read_bytes(), (EXAMPLE / "context.txt").read_bytes()
@@ -37,7 +37,7 @@ ANSWERS = {
 
 
 def context(content: bytes = CONTENT, asked: bytes = CONTEXT) -> SandboxContext:
-    return SandboxContext({"content_key": made(content, "a.txt"), "context_key": made(asked, "b.txt")})
+    return SandboxContext({"content_key": handed(content, "a.txt"), "context_key": handed(asked, "b.txt")})
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +78,11 @@ def test_scores_are_the_cosines_of_the_vectors_that_are_written(sandbox: Sandbox
     ran = context(asked=b"How do we stay warm?")
     result = Findings.model_validate(sandbox.run(SEARCH, ran, embeddings=True, top_k=50, threshold=-1))
 
-    vectors = np.load(io.BytesIO(ran.artifacts["embeddings.npy"][0]))
-    rows = [json.loads(line) for line in ran.artifacts["chunks.ndjson"][0].splitlines()]
-    again = context(asked=b"How do we stay warm?")
-    again.inputs["content_key"].pieces = lambda: [b"How do we stay warm?"]
+    vectors = np.load(io.BytesIO(ran.written["embeddings.npy"].content))
+    rows = [json.loads(line) for line in ran.written["chunks.ndjson"].content.splitlines()]
+    again = context(b"How do we stay warm?", b"How do we stay warm?")
     sandbox.run(SEARCH, again, embeddings=True)
-    question = np.load(io.BytesIO(again.artifacts["embeddings.npy"][0]))[0]
+    question = np.load(io.BytesIO(again.written["embeddings.npy"].content))[0]
 
     assert vectors.shape == (result.chunks, result.model.dimensions)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(len(rows)), abs=1e-5)
@@ -158,8 +157,8 @@ def test_no_text_takes_the_search_down(sandbox: Sandbox, text: str) -> None:
 
 
 def test_a_text_that_is_too_large_is_refused_unread(sandbox: Sandbox) -> None:
-    large = MadeInput(lambda: (bytes(1024 * 1024) for _ in range(65)), "a.txt")
-    ran = SandboxContext({"content_key": large, "context_key": made(b"What?", "b.txt")})
+    large = HandedInput(lambda: (bytes(1024 * 1024) for _ in range(65)), "a.txt")
+    ran = SandboxContext({"content_key": large, "context_key": handed(b"What?", "b.txt")})
     with pytest.raises(OverLimit, match="at most 64 MiB"):
         sandbox.run(SEARCH, ran)
 

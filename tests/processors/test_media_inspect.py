@@ -21,7 +21,7 @@ from helixnet.processors.media import INSPECT, PROCESSORS
 from helixnet.processors.media.results import Inspection, InspectParams
 from helixnet.processors.registry import Registry, check_inputs
 from tests.conftest import Stack
-from tests.processors.sandbox import MadeInput, Sandbox, SandboxContext, made
+from tests.processors.sandbox import HandedInput, Sandbox, SandboxContext, handed
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "media-inspect"
 
@@ -29,7 +29,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "media-inspect"
 class Looked:
     """The result of an inspection, with what it wrote."""
 
-    def __init__(self, sandbox: Sandbox, given: MadeInput, **params: Any) -> None:
+    def __init__(self, sandbox: Sandbox, given: HandedInput, **params: Any) -> None:
         self.context = SandboxContext({"content_key": given})
         self.found = Inspection.model_validate(sandbox.run(INSPECT, self.context, **params))
 
@@ -38,11 +38,11 @@ class Looked:
         return {warned.code for warned in self.found.warnings}
 
     def artifact(self, name: str) -> Image.Image:
-        return Image.open(io.BytesIO(self.context.artifacts[name][0]))
+        return Image.open(io.BytesIO(self.context.written[name].content))
 
 
-def example(name: str) -> MadeInput:
-    return made((EXAMPLE / name).read_bytes(), name)
+def example(name: str) -> HandedInput:
+    return handed((EXAMPLE / name).read_bytes(), name)
 
 
 def image(form: str, size: tuple[int, int] = (40, 30), **options: Any) -> bytes:
@@ -129,7 +129,7 @@ ODT = "application/vnd.oasis.opendocument.text"
 def test_the_type_is_told_by_the_content_and_agrees_with_the_name(
     sandbox: Sandbox, content: bytes, name: str, media_type: str
 ) -> None:
-    found = Looked(sandbox, made(content, name), thumbnail=0).found
+    found = Looked(sandbox, handed(content, name), thumbnail=0).found
     assert found.type.media_type == media_type
     assert found.by_name.agrees is True
     assert found.size == len(content)
@@ -149,7 +149,7 @@ def test_the_type_is_told_by_the_content_and_agrees_with_the_name(
     ],
 )
 def test_a_name_that_says_something_else_is_warned_of(sandbox: Sandbox, content: bytes, name: str) -> None:
-    looked = Looked(sandbox, made(content, name), thumbnail=0)
+    looked = Looked(sandbox, handed(content, name), thumbnail=0)
     assert looked.found.by_name.agrees is False
     assert "name_disagrees" in looked.codes
 
@@ -165,24 +165,24 @@ def test_a_name_that_says_something_else_is_warned_of(sandbox: Sandbox, content:
     ],
 )
 def test_what_the_sender_said_is_held_against_the_content(sandbox: Sandbox, said: str, agrees: bool | None) -> None:
-    assert Looked(sandbox, made(image("PNG"), "a", said)).found.declared.agrees is agrees
+    assert Looked(sandbox, handed(image("PNG"), "a", said)).found.declared.agrees is agrees
 
 
 def test_all_hashes_that_are_asked_for_are_taken(sandbox: Sandbox) -> None:
     content = b"The quick brown fox jumps over the lazy dog"
-    found = Looked(sandbox, made(content, "a.txt"), hashes=["md5", "sha1", "sha512", "blake2b"]).found
+    found = Looked(sandbox, handed(content, "a.txt"), hashes=["md5", "sha1", "sha512", "blake2b"]).found
     assert found.hashes == {name: hashlib.new(name, content).hexdigest() for name in found.hashes}
     assert set(found.hashes) == {"sha256", "md5", "sha1", "sha512", "blake2b"}
 
 
 def test_a_text_has_its_encoding_and_line_ends_told(sandbox: Sandbox) -> None:
-    found = Looked(sandbox, made("Größe: 5 €\r\n".encode("utf-16"), "a.txt")).found
+    found = Looked(sandbox, handed("Größe: 5 €\r\n".encode("utf-16"), "a.txt")).found
     assert found.text is not None
     assert (found.text.encoding, found.text.bom, found.text.line_ends) == ("utf-16", True, "crlf")
 
 
 def test_a_large_text_is_not_cut_in_a_character(sandbox: Sandbox) -> None:
-    found = Looked(sandbox, made("ä€".encode() * 400_000, "a.txt")).found
+    found = Looked(sandbox, handed("ä€".encode() * 400_000, "a.txt")).found
     assert found.text is not None
     assert (found.type.media_type, found.text.encoding) == ("text/plain", "utf-8")
 
@@ -214,17 +214,17 @@ def test_where_a_photo_was_taken_is_told_to_those_who_ask(sandbox: Sandbox) -> N
 def test_a_thumbnail_may_be_png_and_keeps_what_shines_through(sandbox: Sandbox) -> None:
     kept = io.BytesIO()
     Image.new("RGBA", (500, 100), (0, 0, 0, 0)).save(kept, "PNG")
-    looked = Looked(sandbox, made(kept.getvalue(), "a.png"), thumbnail=100, thumbnail_format="png")
+    looked = Looked(sandbox, handed(kept.getvalue(), "a.png"), thumbnail=100, thumbnail_format="png")
     thumbnail = looked.artifact("thumbnail.png")
     assert (thumbnail.format, thumbnail.mode, thumbnail.size) == ("PNG", "RGBA", (100, 20))
-    assert looked.context.artifacts["thumbnail.png"][1] == "image/png"
+    assert looked.context.written["thumbnail.png"].media_type == "image/png"
 
 
 def test_frames_of_an_animation_are_counted(sandbox: Sandbox) -> None:
     kept = io.BytesIO()
     frames = [Image.new("RGB", (8, 8), (shade, 0, 0)) for shade in (0, 90, 180)]
     frames[0].save(kept, "GIF", save_all=True, append_images=frames[1:])
-    found = Looked(sandbox, made(kept.getvalue(), "a.gif")).found.image
+    found = Looked(sandbox, handed(kept.getvalue(), "a.gif")).found.image
     assert found is not None
     assert found.frames == 3
 
@@ -270,7 +270,7 @@ def test_tar_archives_are_listed_however_they_are_packed(sandbox: Sandbox, pack:
         member(long, 1000),
         member("link", 0, tarfile.SYMTYPE, "folder/x"),
     ]
-    looked = Looked(sandbox, made(pack(tarred(members, kind)), f"a.{form}"))
+    looked = Looked(sandbox, handed(pack(tarred(members, kind)), f"a.{form}"))
     archive = looked.found.archive
     assert archive is not None
     assert (archive.format, archive.entries, archive.files, archive.unpacked) == (form, 3, 1, 1000)
@@ -286,26 +286,26 @@ def test_tar_archives_are_listed_however_they_are_packed(sandbox: Sandbox, pack:
 
 def test_one_compressed_file_is_unpacked_to_nowhere_and_measured(sandbox: Sandbox) -> None:
     content = gzip.compress(b"a,b\n1,2\n" * 1000) + gzip.compress(b"3,4\n")
-    archive = Looked(sandbox, made(content, "a.csv.gz")).found.archive
+    archive = Looked(sandbox, handed(content, "a.csv.gz")).found.archive
     assert archive is not None
     assert (archive.format, archive.unpacked, archive.holds) == ("gzip", 8004, "text/csv")
     assert archive.complete
 
 
 def test_entries_are_listed_up_to_the_number_that_is_asked_for(sandbox: Sandbox) -> None:
-    archive = Looked(sandbox, made(zipped({f"{n}": b"" for n in range(30)}), "a.zip"), entries=7).found.archive
+    archive = Looked(sandbox, handed(zipped({f"{n}": b"" for n in range(30)}), "a.zip"), entries=7).found.archive
     assert archive is not None
     assert (archive.entries, len(archive.listing)) == (30, 7)
 
 
 def test_a_sound_has_its_length_told(sandbox: Sandbox) -> None:
-    sound = Looked(sandbox, made(tone(1.5), "a.wav")).found.sound
+    sound = Looked(sandbox, handed(tone(1.5), "a.wav")).found.sound
     assert sound is not None
     assert (sound.seconds, sound.sample_rate, sound.channels) == (1.5, 8000, 2)
 
 
 def test_an_empty_file_is_called_so(sandbox: Sandbox) -> None:
-    looked = Looked(sandbox, made(b"", "a.txt"))
+    looked = Looked(sandbox, handed(b"", "a.txt"))
     assert looked.found.type.name == "an empty file"
     assert looked.codes == {"empty"}
 

@@ -1,14 +1,13 @@
 """document.report on files made to harm: each ends with a plain reason, within its limits, and the next job runs."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from helixnet.processors.document import REPORT
-from tests.processors.isolating import Workplace, workplace
 from tests.processors.reporting import SALES
+from tests.processors.sandbox import Sandbox
 
 # A tenth of the CPU time that it has in earnest: what spins for ever is to be seen ended, not to be waited for.
 HASTY = replace(REPORT, limits=replace(REPORT.limits, cpu_seconds=3))
@@ -30,12 +29,6 @@ def merges(levels: int) -> str:
         before, name = chr(96 + at), chr(97 + at)
         lines.append(f"{name}: &{name} {{<<: [{', '.join([f'*{before}'] * 10)}]}}")
     return "\n".join(lines)
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
-    with workplace(tmp_path_factory.mktemp("reports")) as opened:
-        yield opened
 
 
 SPIN = "{% for a in range(99999) %}{% for b in range(99999) %}{% if a == b + 0.5 %}x{% endif %}{% endfor %}{% endfor %}"
@@ -134,30 +127,30 @@ HARM = {
 
 
 @pytest.mark.parametrize("name", HARM)
-def test_harm_ends_with_a_plain_reason_and_the_next_job_runs(place: Workplace, name: str) -> None:
+def test_harm_ends_with_a_plain_reason_and_the_next_job_runs(sandbox: Sandbox, name: str) -> None:
     files, kind, words = HARM[name]
     given = {"content_key": ("c.json", "{}")} | files
 
-    ended = place.run(HASTY, {role: (file, text.encode("latin-1")) for role, (file, text) in given.items()})
+    ended = sandbox.end(HASTY, {role: (file, text.encode("latin-1")) for role, (file, text) in given.items()})
 
     assert (ended.error.get("kind"), words in ended.error.get("message", "")) == (kind, True), ended.error
     assert ended.context.written == {}
-    following = place.run(HASTY, {"content_key": ("c.csv", b"a,b\n1,2\n")})
+    following = sandbox.end(HASTY, {"content_key": ("c.csv", b"a,b\n1,2\n")})
     assert following.result["findings"][0]["total"] == 1
 
 
-def test_ten_gigabytes_are_turned_away_unread(place: Workplace, tmp_path: Path) -> None:
+def test_ten_gigabytes_are_turned_away_unread(sandbox: Sandbox, tmp_path: Path) -> None:
     zeros = tmp_path / "zeros.csv"
     with zeros.open("wb") as file:
         file.truncate(10 * 1024**3)
 
-    ended = place.run(HASTY, {"content_key": ("zeros.csv", zeros)})
+    ended = sandbox.end(HASTY, {"content_key": ("zeros.csv", zeros)})
 
     assert ended.error["kind"] == "input"
     assert "10,737,418,240 bytes, of 16 MiB" in ended.error["message"]
 
 
-def test_the_sales_report_is_made_in_a_process_of_its_own(place: Workplace) -> None:
+def test_the_sales_report_is_made_in_a_process_of_its_own(sandbox: Sandbox) -> None:
     files = {
         role: (name, SALES / name)
         for role, name in (
@@ -168,10 +161,10 @@ def test_the_sales_report_is_made_in_a_process_of_its_own(place: Workplace) -> N
         )
     }
 
-    ended = place.run(REPORT, files, output="html", pdf=True)
+    ended = sandbox.end(REPORT, files, output="html", pdf=True)
 
     assert ended.error == {}
     assert "6,969.10 €" in ended.result["preview"]
-    assert b"<td>the ferryman's daughter</td>" in ended.context.written["report.html"]
-    assert ended.context.written["report.pdf"].startswith(b"%PDF-")
+    assert b"<td>the ferryman's daughter</td>" in ended.context.written["report.html"].content
+    assert ended.context.written["report.pdf"].content.startswith(b"%PDF-")
     assert ended.context.steps[-1] == 1

@@ -12,28 +12,24 @@ import pytest
 from helixnet.processors.table import QUERY, engine
 from helixnet.processors.table import problems as table_problems
 from helixnet.worker.isolation.errors import ProcessorFailed
-from tests.processors.tables import Tables, tables
+from tests.processors.sandbox import Sandbox
+from tests.processors.tables import Tables
 
 MEBIBYTE, GIBIBYTE = 1024**2, 1024**3
 PEOPLE = "id,name\n1,Ada\n"
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Tables]:
-    with tables() as made:
-        yield made
+@pytest.fixture
+def table(sandbox: Sandbox) -> Iterator[Tables]:
+    tables = Tables(sandbox)
+    yield tables
+    assert tables.rows(PEOPLE, "SELECT name FROM content") == [["Ada"]], "the next one runs"
 
 
 @pytest.fixture
-def table(shared: Tables) -> Iterator[Tables]:
-    yield shared
-    assert shared.rows(PEOPLE, "SELECT name FROM content") == [["Ada"]], "the next one runs"
-
-
-@pytest.fixture
-def others(shared: Tables) -> Path:
-    """Somebody else's object, beside the job's own."""
-    path = shared.folder / "other.csv"
+def others(tmp_path: Path) -> Path:
+    """Somebody else's object."""
+    path = tmp_path / "other.csv"
     path.write_text("secret\n42\n")
     return path
 
@@ -80,10 +76,10 @@ def others(shared: Tables) -> Path:
     ],
 )
 def test_a_query_reads_and_writes_nothing_but_its_table(table: Tables, others: Path, sql: str) -> None:
-    reject = table.refusal(PEOPLE, sql.format(others=others, folder=table.folder))
+    reject = table.refusal(PEOPLE, sql.format(others=others, folder=others.parent))
 
     assert reject.kind == "input"
-    assert not (table.folder / "x.csv").exists()
+    assert not (others.parent / "x.csv").exists()
 
 
 LOCKED = [

@@ -3,7 +3,6 @@
 import gzip
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from helixnet.processors.table.results import QueryParams
-from tests.processors.tables import EXAMPLE, Tables, tables
+from tests.processors.sandbox import Sandbox
+from tests.processors.tables import EXAMPLE, Tables
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -25,9 +25,8 @@ NAMES = "SELECT name FROM content ORDER BY id"
 
 
 @pytest.fixture(scope="module")
-def table() -> Iterator[Tables]:
-    with tables() as made:
-        yield made
+def table(sandbox: Sandbox) -> Tables:
+    return Tables(sandbox)
 
 
 def test_the_example_finds_the_route_that_delivers_too_little(table: Tables) -> None:
@@ -118,13 +117,14 @@ def test_how_a_csv_is_read_can_be_told(table: Tables) -> None:
 
 
 @pytest.mark.parametrize(("output", "media"), [("csv", "csv"), ("ndjson", "json"), ("parquet", "parquet")])
-def test_the_rows_come_out_in_the_format_asked_for(table: Tables, output: str, media: str) -> None:
+def test_the_rows_come_out_in_the_format_asked_for(table: Tables, tmp_path: Path, output: str, media: str) -> None:
     sql = "SELECT id, name, sum(id) OVER () AS total FROM content ORDER BY id DESC"
 
     result = table.ask(PEOPLE, sql, output=output, preview_rows=1)
 
-    path = table.artifact(result["artifact"]["name"])
-    assert path.name == f"result.{output}"
+    assert result["artifact"]["name"] == f"result.{output}"
+    path = tmp_path / "rows"
+    path.write_bytes(table.written[f"result.{output}"].content)
     assert path.stat().st_size == result["artifact"]["size"]
     rows = duckdb.connect().execute(f"SELECT id, name, total FROM read_{media}('{path}')").fetchall()
     assert [(int(number), name, int(total)) for number, name, total in rows] == [

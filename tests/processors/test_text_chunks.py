@@ -11,7 +11,6 @@ import pytest
 from helixnet.processors.text import ANALYZE
 from helixnet.processors.text.results import Analysis
 from helixnet.processors.text.streaming import Stream, chunks
-from tests.processors.isolating import workplace
 from tests.processors.local import (
     CHINESE,
     CONTENT,
@@ -25,6 +24,7 @@ from tests.processors.local import (
     run,
     spans,
 )
+from tests.processors.sandbox import Sandbox
 
 MEBIBYTE = 1024 * 1024
 
@@ -148,7 +148,7 @@ def test_a_character_at_the_edge_of_the_sample_is_not_cut(monkeypatch: pytest.Mo
     assert (found, stream.encoding, stream.flaws) == ("x" + text, "utf-8", 0)
 
 
-def test_a_text_over_the_limit_of_the_whole_is_analysed_in_bounded_memory(tmp_path: Path) -> None:
+def test_a_text_over_the_limit_of_the_whole_is_analysed_in_bounded_memory(sandbox: Sandbox, tmp_path: Path) -> None:
     """Forty megabytes, few of them words, in an address space that the program itself fills for the most part."""
     block = CONTENT[:500] + b"=" * 49_498 + b"\n\n"
     with (tmp_path / "long.txt").open("wb") as file:
@@ -156,8 +156,7 @@ def test_a_text_over_the_limit_of_the_whole_is_analysed_in_bounded_memory(tmp_pa
             file.write(block)
     tight = replace(ANALYZE, limits=replace(ANALYZE.limits, memory_bytes=384 * MEBIBYTE))
 
-    with workplace(tmp_path) as place:
-        ended = place.run(tight, {"content_key": ("long.txt", tmp_path / "long.txt")}, summary_sentences=2)
+    ended = sandbox.end(tight, {"content_key": ("long.txt", tmp_path / "long.txt")}, summary_sentences=2)
 
     assert ended.error == {}
     result = Analysis.model_validate(ended.result)

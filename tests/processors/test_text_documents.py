@@ -1,6 +1,6 @@
 """text.analyze on documents, in a process of its own: their text is found, and hostile ones end within limits."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,25 +9,19 @@ import pytest
 from helixnet.processors.text import ANALYZE
 from tests.conftest import Stack
 from tests.processors import documents
-from tests.processors.isolating import Ended, Workplace, workplace
+from tests.processors.sandbox import Ended, Sandbox
 
 ASKED = b"Who rings the bell?"
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
-    with workplace(tmp_path_factory.mktemp("texts")) as opened:
-        yield opened
-
-
-def analyze(place: Workplace, name: str, content: bytes | Path, **params: Any) -> Ended:
-    return place.run(ANALYZE, {"content_key": (name, content), "context_key": ("asked.txt", ASKED)}, **params)
+def analyze(sandbox: Sandbox, name: str, content: bytes | Path, **params: Any) -> Ended:
+    return sandbox.end(ANALYZE, {"content_key": (name, content), "context_key": ("asked.txt", ASKED)}, **params)
 
 
 def text_of(ended: Ended) -> str:
     """The document's text, once all that the result quotes was found in it."""
     assert ended.error == {}
-    text = ended.context.written["text.txt"].decode()
+    text = ended.context.written["text.txt"].content.decode()
     assert ended.result["source"]["text"] == "text.txt"
     found = [*ended.result["summary"], *(span for each in ended.result["passages"] for span in each["found"])]
     assert found
@@ -35,10 +29,10 @@ def text_of(ended: Ended) -> str:
     return text
 
 
-def test_a_pdf_is_read_page_by_page(place: Workplace) -> None:
+def test_a_pdf_is_read_page_by_page(sandbox: Sandbox) -> None:
     pages = ("The clerk rings the bell when work is there.", "The book is kept in the hall. Nobody rings it.")
 
-    ended = analyze(place, "handbook.pdf", documents.pdf(*pages))
+    ended = analyze(sandbox, "handbook.pdf", documents.pdf(*pages))
 
     assert text_of(ended) == f"{pages[0]}\n\n{pages[1]}\n\n"
     assert ended.result["source"] == {
@@ -52,7 +46,7 @@ def test_a_pdf_is_read_page_by_page(place: Workplace) -> None:
     assert "The clerk rings the bell" in ended.result["passages"][0]["found"][0]["text"]
 
 
-def test_a_word_document_is_read_with_its_notes_and_without_what_was_deleted(place: Workplace) -> None:
+def test_a_word_document_is_read_with_its_notes_and_without_what_was_deleted(sandbox: Sandbox) -> None:
     paragraphs = (
         "<w:t>The clerk rings </w:t><w:t xml:space='preserve'>the bell.</w:t>",
         "<w:t>A tab</w:t><w:tab/><w:t>and a line</w:t><w:br/><w:t>break.</w:t>",
@@ -60,7 +54,7 @@ def test_a_word_document_is_read_with_its_notes_and_without_what_was_deleted(pla
     )
     notes = "<w:footnote><w:p><w:r><w:t>A note on the bell.</w:t></w:r></w:p></w:footnote>"
 
-    ended = analyze(place, "letter.docx", documents.docx(*paragraphs, notes=notes))
+    ended = analyze(sandbox, "letter.docx", documents.docx(*paragraphs, notes=notes))
 
     assert text_of(ended) == (
         "The clerk rings the bell.\n\nA tab\tand a line\nbreak.\n\nÅ & 簿\n\nA note on the bell.\n\n"
@@ -68,14 +62,14 @@ def test_a_word_document_is_read_with_its_notes_and_without_what_was_deleted(pla
     assert ended.result["source"]["format"] == "docx"
 
 
-def test_html_is_read_as_a_browser_shows_it(place: Workplace) -> None:
+def test_html_is_read_as_a_browser_shows_it(sandbox: Sandbox) -> None:
     page = """<!doctype html><html><head><title>Bells</title><style>p {}</style><script>var x = "<p>no";</script>
     <body><h1>The   bell</h1><p>The clerk&nbsp;rings <b>the</b>
     bell.<p>Nobody&#39;s book &amp; <i>tally</i>.<br>Next.<svg><text>no</text></svg><table><tr><td>a<td>b</table>
     <pre>kept  as
     it is</pre><!-- no --></body></html>"""
 
-    text = text_of(analyze(place, "page", page.encode()))
+    text = text_of(analyze(sandbox, "page", page.encode()))
 
     assert text.split("\n\n") == [
         "Bells",
@@ -88,19 +82,19 @@ def test_html_is_read_as_a_browser_shows_it(place: Workplace) -> None:
     ]
 
 
-def test_markdown_is_read_without_its_signs(place: Workplace) -> None:
+def test_markdown_is_read_without_its_signs(sandbox: Sandbox) -> None:
     markdown = (
         "# The *bell*\n\nThe clerk [rings](http://a.example/) the\n**bell**. ![pic](x.png)\n\n- one\n- `two`\n\n"
         "| a | b |\n|---|---|\n| 1 | 2 |\n\n```sh\nmake\n```\n"
     )
 
-    text = text_of(analyze(place, "notes.md", markdown.encode()))
+    text = text_of(analyze(sandbox, "notes.md", markdown.encode()))
 
     assert text == "The bell\n\nThe clerk rings the\nbell. pic\n\none\n\ntwo\n\na\tb\n\n1\t2\n\nmake\n"
 
 
-def test_a_plain_text_is_read_as_it_is_and_nothing_is_written(place: Workplace) -> None:
-    ended = analyze(place, "a.txt", b"# The clerk rings the *bell*.")
+def test_a_plain_text_is_read_as_it_is_and_nothing_is_written(sandbox: Sandbox) -> None:
+    ended = analyze(sandbox, "a.txt", b"# The clerk rings the *bell*.")
 
     assert ended.result["source"] == {"format": "text", "pages": None, "text": None, "chunks": 1, "approximate": []}
     assert ended.result["passages"][0]["found"][0]["text"] == "# The clerk rings the *bell*."
@@ -146,23 +140,23 @@ HARM: dict[str, tuple[str, Callable[[], bytes], str, str]] = {
 
 
 @pytest.mark.parametrize("name", HARM)
-def test_harm_ends_with_a_plain_reason_and_the_next_job_runs(place: Workplace, name: str) -> None:
+def test_harm_ends_with_a_plain_reason_and_the_next_job_runs(sandbox: Sandbox, name: str) -> None:
     filename, make, kind, words = HARM[name]
 
-    ended = analyze(place, filename, make())
+    ended = analyze(sandbox, filename, make())
 
     assert (ended.error.get("kind"), words in ended.error.get("message", "")) == (kind, True), ended.error
     assert ended.context.written == {}
-    following = analyze(place, "a.txt", b"The clerk rings the bell.")
+    following = analyze(sandbox, "a.txt", b"The clerk rings the bell.")
     assert following.result["counts"]["words"] == 5
 
 
 @pytest.mark.parametrize("make", [documents.pdf_whose_forms_draw_each_other, documents.pdf_with_many_forms])
-def test_forms_that_draw_forms_are_followed_for_a_while_only(place: Workplace, make: Callable[[], bytes]) -> None:
-    ended = analyze(place, "a.pdf", make())
+def test_forms_that_draw_forms_are_followed_for_a_while_only(sandbox: Sandbox, make: Callable[[], bytes]) -> None:
+    ended = analyze(sandbox, "a.pdf", make())
 
     assert ended.error == {}
-    assert set(ended.context.written["text.txt"]) == {ord("x"), ord("\n")}
+    assert set(ended.context.written["text.txt"].content) == {ord("x"), ord("\n")}
 
 
 def test_a_document_goes_through_http_and_a_hostile_one_stops_nobody(stack: Stack) -> None:
