@@ -117,6 +117,7 @@ ODT = "application/vnd.oasis.opendocument.text"
         (b'{"a": [1, 2, 3]}', "a.json", "application/json"),
         (b'{"a": 1}\n{"a": 2}\n', "a.ndjson", "application/x-ndjson"),
         (b"<?xml version='1.0'?>\n<!-- a -->\n<a><b/></a>", "a.xml", "application/xml"),
+        (b"<?xml version='1.0'?>\n<!DOCTYPE a [<!ELEMENT a (b)>]>\n<a><b/></a>", "a.xml", "application/xml"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "a.svg", "image/svg+xml"),
         (b"<!DOCTYPE html>\n<title>A</title>", "a.html", "text/html"),
         (b'a,b\n1,"x, y"\n2,z\n', "a.csv", "text/csv"),
@@ -130,7 +131,8 @@ def test_the_type_is_told_by_the_content_and_agrees_with_the_name(
     sandbox: Sandbox, content: bytes, name: str, media_type: str
 ) -> None:
     found = Looked(sandbox, handed(content, name), thumbnail=0).found
-    assert found.type.media_type == media_type
+    assert found.hashes["sha256"] == hashlib.sha256(content).hexdigest()
+    assert found.type.media_type == media_type, (found.type, found.text)
     assert found.by_name.agrees is True
     assert found.size == len(content)
     assert found.hashes == {"sha256": hashlib.sha256(content).hexdigest()}

@@ -34,7 +34,11 @@ _BEGINNINGS = (
     ),
 )
 _MARKUP = re.compile(r"<(?:\?xml[\s>]|!|[A-Za-z_])")
-_COMMENT = re.compile(r"(?:\s++|<\?[^>]*+>|<!--(?:[^-]|-(?!->))*+-->|<!(?!--)[^>]*+>)*+")
+# What comes before the first element: how it begins, and what ends it. A document type may hold declarations itself.
+_BEFORE_ROOT = tuple(
+    (re.compile(beginning), re.compile(end))
+    for beginning, end in ((r"\s+", ""), (r"<\?", ">"), ("<!--", "-->"), (r"<![^>[]*\[", r"\]\s*+>"), ("<!", ">"))
+)
 _ROOT = re.compile(r"<(?:[\w.-]++:)?([\w.-]++)")
 
 
@@ -116,16 +120,34 @@ def _is_json(text: str) -> bool:
 def _markup(text: str) -> Kind | None:
     if re.match(r"<!doctype\s+html\b", text, re.IGNORECASE):
         return HTML
-    before = _COMMENT.match(text)
-    root = _ROOT.match(text, before.end() if before else 0)
-    if root is None:
-        return None
-    match root[1].lower():
+    match _root(text):
+        case None:
+            return None
         case "html" | "head" | "body":
             return HTML
         case "svg":
             return SVG
     return XML if text.startswith("<?xml") or "</" in text or "/>" in text else None
+
+
+def _root(text: str) -> str | None:
+    """The name of the first element, in small letters, behind comments and declarations."""
+    at: int | None = 0
+    while at is not None:
+        start, at = at, _end_of_what_is_before(text, at)
+        if at == start:
+            root = _ROOT.match(text, at)
+            return root[1].lower() if root else None
+    return None
+
+
+def _end_of_what_is_before(text: str, at: int) -> int | None:
+    """Where the white space, comment or declaration ends that begins here; None where it has no end."""
+    for beginning, end in _BEFORE_ROOT:
+        if begun := beginning.match(text, at):
+            ended = end.search(text, begun.end())
+            return ended.end() if ended else None
+    return at
 
 
 def _table(text: str, *, whole: bool) -> Kind | None:
