@@ -1,21 +1,26 @@
 """text.analyze: texts of any encoding are read, what is no text is turned away, and no input takes it down."""
 
+import asyncio
 import gzip
 import io
 import random
 import struct
 import sys
 import tarfile
+import tempfile
 import time
 import zlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from helixnet.local.context import LocalContext as FolderContext
+from helixnet.local.inputs import LocalInput as FileInput
 from helixnet.processors import Reject
-from helixnet.processors.text.results import ScoredSpan
+from helixnet.processors.text.analyze import analyze as analyze_processor
+from helixnet.processors.text.results import Analysis, AnalyzeParams, ScoredSpan
 from tests.processors.local import (
     CHINESE,
     CONTENT,
@@ -168,28 +173,48 @@ def test_a_text_made_to_be_slow_is_not(text: str) -> None:
     assert len(result.model_dump_json()) < 20_000
 
 
+async def analyzed(content: bytes, asked: bytes) -> tuple[Analysis, str] | None:
+    """The result, and the text that its offsets count on; None when it is turned away.
+
+    Any bytes may turn out to be a document, so they are on a disk where documents can be taken apart.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = {"content_key": content, "context_key": asked} if asked else {"content_key": content}
+        for role, given_bytes in files.items():
+            (folder / role).write_bytes(given_bytes)
+        inputs = {role: FileInput.open(role, folder / role) for role in files}
+        context = FolderContext(inputs, folder, show=lambda _event: None)
+        try:
+            result = await analyze_processor(context, AnalyzeParams(summary_sentences=50))
+        except Reject:
+            return None
+        finally:
+            await context.close()
+        assert isinstance(result, Analysis)
+        text = (folder / result.source.text).read_bytes() if result.source.text else content
+    return result, text.decode(result.encoding.name, errors="replace")
+
+
+def check_offsets(content: bytes, asked: bytes = b"") -> None:
+    if found := asyncio.run(analyzed(content, asked)):
+        result, text = found
+        assert all(text[span.start : span.end] == span.text for span in spans(result))
+        assert "\\u0000" not in result.model_dump_json()
+
+
 @settings(deadline=None, max_examples=200)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=400), st.text(max_size=60))
 def test_any_text_is_analysed_with_true_offsets_or_turned_away(text: str, question: str) -> None:
-    content = text.encode()
-    try:
-        result = analyze(content, question.encode(errors="ignore"), summary_sentences=50)
-    except Reject:
-        return
-    decoded = content.decode(result.encoding.name, errors="replace")
-    assert all(decoded[span.start : span.end] == span.text for span in spans(result))
-    assert "\\u0000" not in result.model_dump_json()
+    check_offsets(text.encode(), question.encode(errors="ignore"))
 
 
 @settings(deadline=None, max_examples=100)
 @given(st.binary(max_size=400))
+@example(b"%PDF-")
+@example(b"<!DOCTYPE html><p>The ledger is kept by the clerk.")
 def test_any_bytes_are_analysed_with_true_offsets_or_turned_away(content: bytes) -> None:
-    try:
-        result = analyze(content, summary_sentences=50)
-    except Reject:
-        return
-    decoded = content.decode(result.encoding.name, errors="replace")
-    assert all(decoded[span.start : span.end] == span.text for span in spans(result))
+    check_offsets(content)
 
 
 def test_a_text_that_would_fill_the_memory_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
