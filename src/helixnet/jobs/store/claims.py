@@ -68,6 +68,31 @@ def _first(what: str, whose: str = "") -> str:
     """  # noqa: S608 - put together from constants of this file alone
 
 
+# The lines in which a job of this priority is due, in the order of their turns, at most `limit`: in each stretch first
+# the owners who are not known, then the one at its end, from the place on that is remembered.
+LINE = f"""
+    SELECT line.*
+    FROM stretch
+    CROSS JOIN LATERAL (
+        (WITH RECURSIVE stranger AS (
+            SELECT ({_first("owner_id", "AND owner_id > low AND owner_id < high")}) AS owner_id
+            UNION ALL
+            SELECT ({_first("owner_id", "AND owner_id > stranger.owner_id AND owner_id < high")})
+            FROM stranger
+            WHERE owner_id IS NOT NULL
+        )
+        SELECT owner_id, CAST('-infinity' AS timestamptz) AS at, low AS id
+        FROM stranger
+        WHERE owner_id IS NOT NULL)
+        UNION ALL
+        SELECT high, at, id
+        WHERE ({_first("true", "AND owner_id = high AND (available_at, jobs.id) > (at, stretch.id)")})
+    ) AS line
+    WHERE stretch.level = here.level AND (here.level <> {OTHERS} OR ({_first("true")}))
+    LIMIT :limit
+"""  # noqa: S608 - put together from constants of this file alone
+
+
 def _claim(places: str, part: str, room: str) -> TextClause:
     """The claim's statement: `places` says whether one may claim here, `part` how much an owner gets, `room` all.
 
@@ -91,27 +116,7 @@ def _claim(places: str, part: str, room: str) -> TextClause:
                 SELECT COALESCE((SELECT level FROM stretch WHERE level = number LIMIT 1), {OTHERS})
             ) AS here (level)
             CROSS JOIN LATERAL (
-                WITH line AS (
-                    SELECT line.*
-                    FROM stretch
-                    CROSS JOIN LATERAL (
-                        (WITH RECURSIVE stranger AS (
-                            SELECT ({_first("owner_id", "AND owner_id > low AND owner_id < high")}) AS owner_id
-                            UNION ALL
-                            SELECT ({_first("owner_id", "AND owner_id > stranger.owner_id AND owner_id < high")})
-                            FROM stranger
-                            WHERE owner_id IS NOT NULL
-                        )
-                        SELECT owner_id, CAST('-infinity' AS timestamptz) AS at, low AS id
-                        FROM stranger
-                        WHERE owner_id IS NOT NULL)
-                        UNION ALL
-                        SELECT high, at, id
-                        WHERE ({_first("true", "AND owner_id = high AND (available_at, jobs.id) > (at, stretch.id)")})
-                    ) AS line
-                    WHERE stretch.level = here.level AND (here.level <> {OTHERS} OR ({_first("true")}))
-                    LIMIT :limit
-                )
+                WITH line AS ({LINE})
                 SELECT head.*
                 FROM line
                 CROSS JOIN LATERAL (
