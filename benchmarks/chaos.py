@@ -29,7 +29,8 @@ from benchmarks.chaos_quiet import longest_standstill, wait_for_purge, wait_for_
 from benchmarks.chaos_report import Report
 from benchmarks.chaos_stack import ChaosError, Stack
 
-QUIET_SECONDS = 120.0
+# Nobody brings jobs any more: where none has ended for so long, the rest never will.
+PATIENCE_SECONDS = 120.0
 HARMED, CAME_TO_GRIEF = 1, 2
 
 console = Console(highlight=False)
@@ -121,7 +122,7 @@ def _check(stack: Stack, load: Load, report: Report) -> None:
     load.stop()
     ledger = load.ledger
     _tell(not ledger.refused, f"every client is served; {len(ledger.refused)} right requests were refused")
-    quiet = wait_for_quiet(stack, healed_from, QUIET_SECONDS)
+    quiet = wait_for_quiet(stack, healed_from, PATIENCE_SECONDS)
     _tell(not quiet.left, f"{quiet.left} jobs are unfinished after {quiet.seconds:.1f} s")
     purge = wait_for_purge(stack)
     _tell(not purge.left, f"{purge.left} of {purge.announced} prefixes still to be purged after {purge.seconds:.1f} s")
