@@ -50,7 +50,7 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) 
 def is_alive(process: psutil.Process) -> bool:
     """Whether a process still does anything; one that waits for its parent to notice its end does not."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

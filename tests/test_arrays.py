@@ -33,7 +33,7 @@ WRITERS: dict[Element, tuple[str, Callable[[Any], bytes], list[Any]]] = {
 
 
 def read_back(connection: psycopg.Connection[tuple[Any, ...]], kind: str, array: Array) -> object:
-    row = connection.execute(f"SELECT CAST(%(values)s AS {kind}[])", {"values": array}).fetchone()  # type: ignore[arg-type]
+    row = connection.execute(f"SELECT CAST(%(values)s AS {kind}[])", {"values": array}).fetchone()
     assert row is not None
     return row[0]
 

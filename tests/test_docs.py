@@ -73,6 +73,7 @@ def test_every_route_is_documented() -> None:
     assert len(routes) > 10
     for route, prefix in routes:
         assert isinstance(route, APIRoute)
+        assert route.methods is not None
         (method,) = route.methods
         assert f"`{method} {prefix}{route.path}`" in text
 

@@ -162,4 +162,5 @@ def _seconds(process: psutil.Process) -> float:
         with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended: its parent knows what it took
             total += _seconds(child)
     times = process.cpu_times()
-    return total + times.user + times.system + times.children_user + times.children_system
+    own: float = times.user + times.system + times.children_user + times.children_system
+    return total + own

@@ -43,14 +43,16 @@ class Stored:
     """An input as the worker has it: an object of a local store, or a small one at hand."""
 
     place: Path
+    media_type = "text/plain"
+    sha256 = ""
 
     @property
     def key(self) -> str:
         return self.place.name
 
-    filename = property(key.fget)  # type: ignore[arg-type]
-    media_type = "text/plain"
-    sha256 = ""
+    @property
+    def filename(self) -> str:
+        return self.place.name
 
     @property
     def size(self) -> int:

@@ -117,7 +117,7 @@ def test_a_new_package_holds_to_strict_types_and_good_form(tmp_path: Path) -> No
     helix("processors", "new", "acme.count", "--in", tmp_path)
     bin_folder = Path(sys.executable).parent
 
-    for command in (
+    commands: tuple[list[str | Path], ...] = (
         [bin_folder / "mypy", "--strict", "--cache-dir", os.devnull, tmp_path / "acme-count" / "src"],
         [
             bin_folder / "ruff",
@@ -131,7 +131,8 @@ def test_a_new_package_holds_to_strict_types_and_good_form(tmp_path: Path) -> No
             tmp_path,
         ],
         [bin_folder / "ruff", "format", "--isolated", "--no-cache", "--check", "--line-length", "120", tmp_path],
-    ):
+    )
+    for command in commands:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
 

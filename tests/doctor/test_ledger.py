@@ -64,7 +64,7 @@ async def test_a_queue_that_may_not_run(
 ) -> None:
     await ledger.worker()
     await ledger.submit()
-    await connection.execute(f"UPDATE queues SET {change}")  # type: ignore[arg-type]
+    await connection.execute(f"UPDATE queues SET {change}")
 
     (finding,) = (await examine(make_settings())).of("queues")
 
@@ -93,7 +93,7 @@ async def test_running_jobs_whose_worker_is_gone_or_silent_or_whose_time_is_over
         await ledger.submit()
         worker = await ledger.worker()
         assert len(await ledger.claim(worker)) == 1
-        await connection.execute(trouble, (worker,))  # type: ignore[arg-type]
+        await connection.execute(trouble, (worker,))
     await connection.execute("UPDATE jobs SET started_at = now() - interval '10 minutes'")
 
     report = await examine(make_settings())

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 LONGEST = 2000
 INSTALLED = registry.load(development=True)
-ECHO = {"processor": "core.echo"}
+ECHO: dict[str, Any] = {"processor": "core.echo"}
 NOBODY = UUID(int=0)
 
 
@@ -119,7 +119,7 @@ async def test_a_time_that_no_calendar_has_is_a_wrong_line(ledger: Ledger) -> No
     with pytest.raises(Invalid) as refused:
         await submit(ledger, ECHO, ECHO | {"available_at": "9999-12-31T23:59:59-12:00"})
 
-    lines = refused.value.fields["lines"]
+    lines: Any = refused.value.fields["lines"]
     assert [(wrong["line"], wrong["violations"][0]["path"]) for wrong in lines] == [(2, "available_at")]
 
 
@@ -135,8 +135,9 @@ async def test_of_very_many_wrong_lines_the_first_hundred_are_told(ledger: Ledge
     with pytest.raises(Invalid) as refused:
         await submit(ledger, *([b"nonsense"] * 250))
 
+    lines: Any = refused.value.fields["lines"]
     assert refused.value.fields["rejected"] == 250
-    assert [wrong["line"] for wrong in refused.value.fields["lines"]] == list(range(1, 101))
+    assert [wrong["line"] for wrong in lines] == list(range(1, 101))
 
 
 def test_of_a_line_that_is_wrong_everywhere_some_is_told() -> None:
@@ -213,9 +214,10 @@ async def test_a_line_is_wrong_once_however_many_of_its_files_are(ledger: Ledger
     with pytest.raises(Invalid) as refused:
         await submit(ledger, job)
 
+    lines: Any = refused.value.fields["lines"]
     assert refused.value.fields["rejected"] == 1
-    assert "'no'" in refused.value.fields["lines"][0]["message"]
-    assert "'neither'" in refused.value.fields["lines"][0]["message"]
+    assert "'no'" in lines[0]["message"]
+    assert "'neither'" in lines[0]["message"]
 
 
 async def test_counts_follow_the_jobs(ledger: Ledger) -> None:
@@ -244,7 +246,7 @@ async def test_a_deleted_job_is_in_no_count_any_more(ledger: Ledger) -> None:
     await select(ledger, f"DELETE FROM jobs WHERE id = '{accepted.job_ids[0]}' RETURNING id")
 
     batch = await look(ledger, accepted)
-    assert (batch.size, batch.counts["CANCELLED"], batch.finished) == (2, 1, True)
+    assert (batch.size, batch.counts[Status.CANCELLED], batch.finished) == (2, 1, True)
 
 
 async def test_cancelling_ends_what_waits_and_asks_what_runs_and_touches_no_other_job(ledger: Ledger) -> None:
@@ -284,7 +286,7 @@ async def test_retrying_gives_fresh_attempts_by_the_policy_of_each_processor(led
 
     retried = await retry(ledger, accepted, only_echo)
 
-    assert (retried.count, retried.owner_id, retried.queues) == (3, ledger.owner, {"default"})
+    assert (retried.count, retried.owner_id, retried.queues) == (3, ledger.owner, frozenset({"default"}))
     first, second, third, fourth = [await ledger.job(job_id) for job_id in accepted.job_ids]
     assert [job.status for job in (first, second, third, fourth)] == ["PENDING", "PENDING", "COMPLETED", "PENDING"]
     granted = INSTALLED.get("core.echo").retry.max_attempts

@@ -311,7 +311,7 @@ class LedgerMachine(RuleBasedStateMachine):
 def test_the_store_behaves_as_its_model(database_url: str) -> None:
     with asyncio.Runner() as runner:
         database = Database(database_url, 2, "model")
-        machine = type("BoundMachine", (LedgerMachine,), {"runner": runner, "database": database})
+        machine: type[LedgerMachine] = type("BoundMachine", (LedgerMachine,), {"runner": runner, "database": database})
         try:
             run_state_machine_as_test(
                 machine,

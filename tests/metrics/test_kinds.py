@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import tempfile
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -87,14 +88,15 @@ class Child:
         self.process = FORK.Process(target=_count, args=(folder, there, count))
         self.process.start()
         assert self._here.recv() == "ready"
+        assert self.process.pid is not None
+        self.pid = self.process.pid
 
     def count(self, amount: float) -> None:
         self._here.send(amount)
         assert self._here.recv() == "counted"
 
     def kill(self) -> None:
-        assert self.process.pid is not None
-        os.kill(self.process.pid, signal.SIGKILL)
+        os.kill(self.pid, signal.SIGKILL)
         self.process.join()
 
 
@@ -133,7 +135,7 @@ def test_the_numbers_of_processes_are_summed_and_outlive_a_kill(fresh: values.Va
     assert before == {("t_jobs_total", ()): 106, ("t_running", ()): 6, ("t_newest", ()): 3}
     assert after == {("t_jobs_total", ()): 106, ("t_running", ()): 3, ("t_newest", ()): 2}
     assert parsed(text.expose(later))["t_jobs_total", ()] == 116
-    assert sorted(pids) == sorted([os.getpid(), *(child.process.pid for child in children[:2])])
+    assert sorted(pids) == sorted([os.getpid(), *(child.pid for child in children[:2])])
     assert len(list(tmp_path.glob("*.series"))) == 3, "the dead one's files are gone"
     for child in children[:2]:
         child.kill()
@@ -142,7 +144,7 @@ def test_the_numbers_of_processes_are_summed_and_outlive_a_kill(fresh: values.Va
 def test_folders_of_killed_services_are_removed_and_those_of_living_ones_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporter.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     left_over, living = tmp_path / "helix-metrics-a", tmp_path / "helix-metrics-b"
     for folder in (left_over, living):
         folder.mkdir()

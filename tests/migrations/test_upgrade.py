@@ -44,7 +44,7 @@ def other(first: str) -> Iterator[Connection]:
 
 def ask(url: str, statement: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(url) as connection:
-        return connection.execute(statement).fetchall()  # type: ignore[call-overload, no-any-return]
+        return connection.execute(statement).fetchall()
 
 
 def waits_for_a_lock(url: str) -> bool:

@@ -59,8 +59,9 @@ async def test_a_successor_that_fails_leaves_the_old_one_alone(home: Home) -> No
             await stack._succeed("web", program("web", [sys.executable, "-c", "raise SystemExit(1)"], tells_ready=True))
 
         assert stack._children == [old]
-        assert old._process is not None
-        assert old._process.returncode is None
+        process = old._process
+        assert process is not None
+        assert process.returncode is None
 
         await stack._succeed("web", program("web", SLEEP))
         (new,) = stack._children

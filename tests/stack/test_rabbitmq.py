@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from amqp.exceptions import AccessRefused
-from kombu import Connection
+from kombu.connection import Connection
 from kombu.entity import Queue
 from kombu.simple import SimpleQueue
 
@@ -109,7 +109,7 @@ def test_port_and_password_stay_unless_the_port_is_taken(server: RabbitMQ, monke
     server.initialize()
 
     assert port_of(server) != taken
-    assert server._address()["password"] in url
+    assert str(server._address()["password"]) in url
 
 
 @needs_rabbitmq

@@ -10,7 +10,7 @@ import psutil
 import psycopg
 import pytest
 import redis
-from kombu import Connection
+from kombu.connection import Connection
 
 from helixnet.errors import CannotStart
 from helixnet.stack import accounts

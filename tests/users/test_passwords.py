@@ -64,4 +64,4 @@ async def test_a_false_or_stale_token_is_refused(token: str) -> None:
 async def test_an_unsigned_token_is_refused() -> None:
     claims = jwt.decode(tokens.issue(uuids.uuid7(), SECRET, timedelta(minutes=1)), options={"verify_signature": False})
     with pytest.raises(Unauthenticated):
-        tokens.read(jwt.encode(claims, None, "none"), SECRET)
+        tokens.read(jwt.encode(claims, "", "none"), SECRET)

@@ -10,6 +10,7 @@ import pytest
 
 from helixnet.client import Client, ProblemError
 from helixnet.jobs.schemas import BatchView, JobSubmission
+from helixnet.jobs.states import Status
 from tests.conftest import Stack
 
 LINES = {"Content-Type": "application/x-ndjson"}
@@ -60,7 +61,7 @@ def test_ten_thousand_lines_are_accepted_at_once_and_all_of_them_run(helix: Clie
 
     assert accepted.size == len(set(accepted.job_ids)) == 10_000
     batch = wait_for(helix, accepted.batch_id, lambda batch: batch.finished)
-    assert batch.counts["COMPLETED"] == 10_000
+    assert batch.counts[Status.COMPLETED] == 10_000
     assert helix.job(accepted.job_ids[-1]).result_content == {"message": "9999"}
     assert [event.kind for event in helix.events(accepted.job_ids[4711]).items] == [
         "PENDING",
@@ -157,7 +158,7 @@ def test_a_partial_batch_enters_what_is_right(http: httpx2.Client, helix: Client
     body = answer.json()
     assert [line["line"] for line in body["rejected"]] == WRONG_LINES
     batch = wait_for(helix, UUID(body["batch_id"]), lambda batch: batch.finished)
-    assert (batch.size, batch.counts["COMPLETED"]) == (2, 2)
+    assert (batch.size, batch.counts[Status.COMPLETED]) == (2, 2)
 
 
 def test_a_partial_batch_without_a_right_line_is_refused(http: httpx2.Client) -> None:
@@ -207,7 +208,7 @@ def test_jobs_of_a_batch_may_read_stored_files_but_only_the_own_ones(stack: Stac
 
     accepted = helix.submit_batch(submissions)
 
-    assert wait_for(helix, accepted.batch_id, lambda batch: batch.finished).counts["COMPLETED"] == 3
+    assert wait_for(helix, accepted.batch_id, lambda batch: batch.finished).counts[Status.COMPLETED] == 3
     with pytest.raises(ProblemError) as refused:
         stack.client("marcel@helix.net", "marcel").submit_batch(submissions)
     assert "no stored file of yours" in refused.value.fields["lines"][0]["message"]
@@ -217,15 +218,19 @@ def test_a_batch_is_cancelled_and_retried_as_a_whole(helix: Client) -> None:
     asleep = [JobSubmission(processor="core.sleep", params={"seconds": 60}) for _ in range(6)]
     failing = [JobSubmission(processor="core.fail", params={"kind": "reject"}, priority=9)]
     accepted = helix.submit_batch([*failing, *asleep])
-    wait_for(helix, accepted.batch_id, lambda batch: batch.counts["IN_PROGRESS"] == 2 and batch.counts["FAILED"] == 1)
+    wait_for(
+        helix,
+        accepted.batch_id,
+        lambda batch: batch.counts[Status.IN_PROGRESS] == 2 and batch.counts[Status.FAILED] == 1,
+    )
 
     assert helix.cancel_batch(accepted.batch_id) == 6
     batch = wait_for(helix, accepted.batch_id, lambda batch: batch.finished)
-    assert (batch.counts["CANCELLED"], batch.counts["FAILED"]) == (6, 1)
+    assert (batch.counts[Status.CANCELLED], batch.counts[Status.FAILED]) == (6, 1)
     assert helix.cancel_batch(accepted.batch_id) == 0
 
     assert helix.retry_batch(accepted.batch_id) == 7
-    wait_for(helix, accepted.batch_id, lambda batch: batch.counts["IN_PROGRESS"] == 2)
+    wait_for(helix, accepted.batch_id, lambda batch: batch.counts[Status.IN_PROGRESS] == 2)
     helix.cancel_batch(accepted.batch_id)
     wait_for(helix, accepted.batch_id, lambda batch: batch.finished)
 

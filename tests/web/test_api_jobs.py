@@ -4,6 +4,7 @@ import io
 import json
 import uuid
 from pathlib import Path
+from typing import IO
 
 import httpx2
 import pytest
@@ -284,7 +285,10 @@ def test_a_large_result_is_shown_as_a_preview(helix: Client) -> None:
 
 def test_a_binary_file_fails_in_words_a_person_understands(http: httpx2.Client, helix: Client) -> None:
     picture = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
-    files = {"content_key": ("picture.png", io.BytesIO(picture)), "context_key": ("context.txt", CONTEXT)}
+    files: dict[str, tuple[str, IO[bytes] | bytes]] = {
+        "content_key": ("picture.png", io.BytesIO(picture)),
+        "context_key": ("context.txt", CONTEXT),
+    }
     job_id = http.post("/api/v1/jobs/upload", files=files).json()["job_id"]
 
     job = helix.wait(uuid.UUID(job_id), 30)

@@ -9,6 +9,7 @@ import pytest
 
 from helixnet.client import Client
 from helixnet.jobs.schemas import JobSubmission
+from helixnet.jobs.states import Status
 from tests.conftest import Stack
 
 # What matches a filter is everything that an owner has: the tests take turns, on a stack of their own.
@@ -62,7 +63,7 @@ def test_failures_of_one_kind_are_counted_together_and_retried_together(http: ht
 
     assert command(http, "retry", fingerprint=fingerprint) == {"count": 3, "more": False, "next_cursor": None}
     end = time.monotonic() + 30
-    while helix.batch(rejected).counts["FAILED"] != 3:
+    while helix.batch(rejected).counts[Status.FAILED] != 3:
         assert time.monotonic() < end
         time.sleep(0.05)
 
@@ -114,7 +115,7 @@ def test_the_client_goes_on_until_all_that_match_are_done(helix: Client) -> None
 
     assert helix.cancel_all(processor="core.echo", status="PENDING") == 10_002
 
-    assert helix.batch(batch_id).counts["CANCELLED"] == 10_000
+    assert helix.batch(batch_id).counts[Status.CANCELLED] == 10_000
     assert {helix.job(job_id).status for job_id in others} == {"CANCELLED"}
 
 

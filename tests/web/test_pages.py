@@ -167,7 +167,8 @@ def test_an_upload_without_the_word_against_forgery_is_refused(
     before = helix.jobs(limit=1).items
     files = {"content_key": ("a.txt", b"a"), "context_key": ("b.txt", b"b")}
 
-    answer = browser.post("/jobs", files=files, headers={name: value.encode() for name, value in headers.items()})
+    in_utf8 = {name.encode(): value.encode() for name, value in headers.items()}
+    answer = browser.post("/jobs", files=files, headers=in_utf8)
 
     assert answer.status_code == 403
     assert "reload the page" in answer.text
@@ -190,9 +191,9 @@ def test_a_form_sent_from_another_site_is_refused(browser: httpx2.Client, header
 def test_somebody_elses_job_is_a_page_that_says_not_found(sign_in: SignIn, helix: Client, path: str) -> None:
     job_id = helix.submit("core.echo", {"message": "mine"}).job_id
     chuck = sign_in("chuck")
-    form = {"data": {"csrf_token": csrf(chuck)}} if path else {}
+    form = {"csrf_token": csrf(chuck)} if path else None
 
-    answer = chuck.request("POST" if path else "GET", f"/jobs/{job_id}{path}", **form)
+    answer = chuck.request("POST" if path else "GET", f"/jobs/{job_id}{path}", data=form)
 
     assert answer.status_code == 404
     assert answer.headers["content-type"].startswith("text/html")

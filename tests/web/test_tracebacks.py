@@ -55,6 +55,7 @@ def test_no_route_of_the_api_tells_an_owner_the_stack_trace(acme: Stack, helix: 
     helix.wait(UUID(batch["job_ids"][0]), 30)
     job = helix.job(failed)
     assert job.error is not None
+    assert job.error.fingerprint is not None
     names = {
         "job_id": failed,
         "batch_id": batch["batch_id"],

@@ -247,12 +247,17 @@ class PrintingContext:
         self.attempt = 1
         self.inputs: Mapping[str, Input] = {}
         self.cancelled = False
+        self.idempotency_key = ""
+        self.scratch = Path()
 
     async def progress(self, fraction: float, message: str = "") -> None:
         raise NotImplementedError
 
     async def log(self, message: str, **fields: object) -> None:
         print(fields["pids"], flush=True)
+
+    async def output(self, text: str) -> None:
+        raise NotImplementedError
 
     async def write(self, name: str, content: object, media_type: str = "") -> str:
         raise NotImplementedError
@@ -264,4 +269,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -27,6 +27,7 @@ class IsolatedBench:
     async def attempt(self, content: bytes | AsyncIterator[bytes] | None = None) -> RunContext:
         """A job that is in progress, with its context; its input is `content`."""
         database, owner, payload = self.ledger.database, self.ledger.owner, {}
+        stored = None
         if content is not None:
             key = f"jobs/{owner}/{uuids.uuid7()}/input/a.txt"
             stored = await artifacts.put(self.blobs, key, content, "a.txt", "text/plain")
@@ -34,7 +35,7 @@ class IsolatedBench:
                 await artifacts.register(session, owner, [stored])
             payload = {"content_key": key}
         job_id = await self.ledger.submit(processor="tests", payload=payload)
-        if content is not None:
+        if stored is not None:
             async with database.transaction() as session:
                 await reading.link(session, job_id, "input", 0, {"content_key": stored.id})
         (job,) = await self.ledger.claim(await self.ledger.worker())

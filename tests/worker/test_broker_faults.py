@@ -5,10 +5,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import psutil
 import pytest
-from kombu import Connection
+from kombu.connection import Connection
 
 from helixnet.broker import Ringer, broker_queue, create_app
 from helixnet.config import Settings
@@ -142,7 +143,8 @@ def test_a_worker_leaves_a_dead_connection_and_hears_the_rings_on_a_new_one(wire
     worker = wired.part("worker")
     dead = connections(worker, cable)
     cable.proxy.go_silent()
-    before, after = [], []
+    before: list[UUID] = []
+    after: list[UUID] = []
 
     def one_more_was_submitted_and_one_has_run() -> bool:
         # A ring that came before the silence may still be on its way inside the worker: what runs before there is a

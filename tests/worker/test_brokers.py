@@ -15,7 +15,7 @@ from uuid import UUID
 
 import psutil
 import pytest
-from kombu import Connection
+from kombu.connection import Connection
 
 from helixnet.broker import EXPIRES_SECONDS, TASK, broker_queue, create_app
 from helixnet.config import Settings
@@ -155,11 +155,13 @@ def test_a_ring_names_a_queue_and_no_job_and_says_when_it_is_of_no_use_any_more(
         # The frozen worker's own connection swallows the first ones.
         jobs = [helix.submit("core.echo", {"message": "a secret"}).job_id for _ in range(10)]
         channel = connection.default_channel
-        rings = [channel.basic_get(broker_queue("default"), no_ack=True)]
-        wait_until(
-            lambda: rings[-1] or rings.append(channel.basic_get(broker_queue("default"), no_ack=True)),
-            "there is a ring",
-        )
+        rings = []
+
+        def a_ring_came() -> bool:
+            rings.append(channel.basic_get(broker_queue("default"), no_ack=True))
+            return bool(rings[-1])
+
+        wait_until(a_ring_came, "there is a ring")
         ring = rings[-1]
         now = datetime.now(UTC)
         everything = f"{ring.body!r} {ring.headers} {ring.properties}"

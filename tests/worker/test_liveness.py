@@ -41,7 +41,7 @@ def alter(database_url: str) -> Callable[[str], None]:
 
     def run(statement: str) -> None:
         with psycopg.connect(database_url, autocommit=True) as connection:
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)
 
     return run
 

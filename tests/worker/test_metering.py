@@ -65,7 +65,7 @@ def upload(stack: Stack, client: Client, content: str = "The moon is far.", **pa
     )
 
 
-def submit(stack: Stack, client: Client, **params: object) -> UUID:
+def submit(stack: Stack, client: Client, **params: Any) -> UUID:
     answer = upload(stack, client, **params)
     assert answer.status_code == 201, answer.text
     return UUID(answer.json()["job_id"])

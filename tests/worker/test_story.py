@@ -30,7 +30,7 @@ def test_a_completed_upload_is_told_from_start_to_end(stack: Stack) -> None:
     ]
     wait_until(lambda: story[-1] in stack.log, "the end is told")
     told = stack.log
-    places = []
+    places: list[int] = []
     for line in story:
         places.append(told.index(line, places[-1] if places else 0))
     assert places == sorted(places)

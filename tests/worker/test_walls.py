@@ -6,6 +6,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -70,7 +71,7 @@ async def test_nothing_that_is_somebodys_own_can_be_read(
 async def test_only_the_scratch_folder_can_be_written(bench: IsolatedBench) -> None:
     context = await bench.attempt(b"moon")
 
-    found = await bench.isolation.run(WRITE, context, WRITE.params())
+    found: Any = await bench.isolation.run(WRITE, context, WRITE.params())
 
     own = {name: outcome for name, outcome in found.items() if name.startswith(("own", "null"))}
     assert set(own.values()) == {DONE}

@@ -7,7 +7,7 @@ most the polling interval, and a reconnect that names the last mark it saw misse
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -91,7 +91,7 @@ class Feed:
             with contextlib.suppress(asyncio.QueueFull):  # who has a full queue is not waiting
                 watcher.changes.put_nowait(Change(self._mark, None, "CLOSED"))
 
-    async def watch(self, owner_id: UUID | None, last: Mark | None = None) -> AsyncIterator[Change]:
+    async def watch(self, owner_id: UUID | None, last: Mark | None = None) -> AsyncGenerator[Change]:
         """Changes of an owner's jobs (of everybody's with None), from now on or from just after `last`, until close."""
         watcher = _Watcher(owner_id)
         if not self._watchers:

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Annotated, cast
+from typing import Annotated
 from uuid import UUID
 
 import anyio
@@ -53,7 +53,7 @@ async def live(
     """
     yield ServerSentEvent(retry=RECONNECT_MILLISECONDS)
     last = Mark.parse(last_event_id) or Mark.parse(after)
-    watched = cast("AsyncGenerator[Change, None]", platform.feed.watch(reader.owner_id, last))
+    watched = platform.feed.watch(reader.owner_id, last)
     checked_at = time.monotonic()
     try:
         async with aclosing(_batches(watched)) as batches:
