@@ -2,6 +2,12 @@
 # Make the virtual environment from the lock. Uses uv where it is installed, or installs it into the environment.
 set -euo pipefail
 
+# An environment of another Python, or of one that was upgraded, is made anew: a mixture of two breaks on import.
+which_python() { "$1" -c 'import sys; print(sys.base_prefix, sys.version)' 2> /dev/null || true; }
+if [ -e "$VENV/pyvenv.cfg" ] && [ "$(which_python "$VENV/bin/python")" != "$(which_python "$PYTHON")" ]; then
+  rm -rf "$VENV"
+fi
+
 if command -v uv > /dev/null; then
   uv venv --quiet --allow-existing --python "$PYTHON" "$VENV"
   uv=uv
