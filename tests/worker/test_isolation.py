@@ -92,24 +92,29 @@ async def test_the_process_finds_nothing_of_its_worker(bench: IsolatedBench, mon
 
 
 async def test_an_input_of_any_size_streams_in_constant_memory(bench: IsolatedBench) -> None:
-    size, sha256 = 160 * MEBIBYTE, hashlib.sha256()
+    async def peaks(mebibytes: int) -> tuple[int, int]:
+        """The most memory that the worker and the isolated process take for an input, in bytes."""
+        sha256 = hashlib.sha256()
 
-    async def pieces() -> AsyncIterator[bytes]:
-        for number in range(size // MEBIBYTE):
-            piece = bytes([number % 256]) * MEBIBYTE
-            sha256.update(piece)
-            yield piece
+        async def pieces() -> AsyncIterator[bytes]:
+            for number in range(mebibytes):
+                piece = bytes([number % 256]) * MEBIBYTE
+                sha256.update(piece)
+                yield piece
 
-    context = await bench.attempt(pieces())
-    small: Any = await bench.isolation.run(DIGEST, await bench.attempt(b"small"), Params())
-    Path("/proc/self/clear_refs").write_text("5")  # proc_pid_clear_refs(5): forget the peak
-    before = peak_memory()
+        Path("/proc/self/clear_refs").write_text("5")  # proc_pid_clear_refs(5): forget the peak
+        context = await bench.attempt(pieces())
+        result: Any = await bench.isolation.run(DIGEST, context, Params())
+        assert (result["size"], result["sha256"]) == (mebibytes * MEBIBYTE, sha256.hexdigest())
+        return peak_memory(), result["peak"]
 
-    result: Any = await bench.isolation.run(DIGEST, context, Params())
+    await peaks(64)  # whatever is imported or kept for the first time
+    worker, isolated = await peaks(64)
+    more_in_worker, more_isolated = await peaks(256)
 
-    assert (result["size"], result["sha256"]) == (size, sha256.hexdigest())
-    assert peak_memory() - before < 24 * MEBIBYTE
-    assert result["peak"] - small["peak"] < 24 * MEBIBYTE
+    # Of 192 more that went through: storage writes parts of 8 MiB, and how many are about at once is a matter of luck.
+    assert more_in_worker - worker < 48 * MEBIBYTE
+    assert more_isolated - isolated < 24 * MEBIBYTE
 
 
 async def test_an_input_is_read_whole_up_to_a_limit(bench: IsolatedBench) -> None:
