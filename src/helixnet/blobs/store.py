@@ -79,9 +79,12 @@ class BlobStore:
             if isinstance(content, bytes):
                 await obstore.put_async(self._store, key, source.whole(content))
             else:
-                await obstore.put_async(
-                    self._store, key, source, chunk_size=PART_BYTES, max_concurrency=PARTS_UNDER_WAY
-                )
+                try:
+                    await obstore.put_async(
+                        self._store, key, source, chunk_size=PART_BYTES, max_concurrency=PARTS_UNDER_WAY
+                    )
+                finally:
+                    source.end()
             if self._folder is not None:
                 await asyncio.to_thread(_make_durable, self._folder / key)
         watching.written(source.size)
@@ -181,6 +184,7 @@ class _Hashed:
         self._limit = limit
         self.size = 0
         self.digest = hashlib.sha256()
+        self._reading: asyncio.Task[Any] | None = None
 
     def whole(self, content: bytes) -> bytes:
         self._count(content)
@@ -191,14 +195,24 @@ class _Hashed:
             yield self.whole(self._content)
             return
         gathered = bytearray()
+        self._reading = asyncio.current_task()
         async for piece in self._content:
             self._count(piece)
             gathered += piece
             if len(gathered) >= PIECE_BYTES:
                 yield bytes(gathered)
                 gathered.clear()
+                self._reading = asyncio.current_task()
         if gathered:
             yield bytes(gathered)
+
+    def end(self) -> None:
+        """Nobody wants more of it: end whoever waits for the next piece.
+
+        obstore asks for each piece in a task of its own, which does not hear when the writing is cancelled.
+        """
+        if self._reading is not None:
+            self._reading.cancel()
 
     def _count(self, piece: bytes) -> None:
         self.size += len(piece)
