@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -337,6 +338,24 @@ async def test_a_process_at_hand_that_is_lost_harms_no_attempt(bench: IsolatedBe
         process.kill()
 
     assert (await bench.run(LOOK))["params"] == ["", 0]
+
+
+async def test_where_there_is_no_place_for_a_spare_process_the_one_at_hand_is_used(
+    bench: IsolatedBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = await bench.attempt()
+    await bench.isolation.run(LOOK, context, Params())
+    descriptors = psutil.Process().num_fds()
+
+    with monkeypatch.context() as full:
+        full.setattr(tempfile, "tempdir", "/nowhere")
+        result: Any = await bench.isolation.run(LOOK, context, Params(n=1))
+        with pytest.raises(FileNotFoundError):
+            await bench.isolation.run(LOOK, context, Params())
+
+    assert result["params"] == ["", 1]
+    assert (await bench.run(LOOK))["params"] == ["", 0]
+    assert psutil.Process().num_fds() <= descriptors
 
 
 async def test_hundreds_of_attempts_run_one_after_the_other_and_leave_nothing(bench: IsolatedBench) -> None:

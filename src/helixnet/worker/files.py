@@ -47,8 +47,11 @@ def make_scratch() -> tuple[Path, int]:
     """An empty folder, and the descriptor that locks it for as long as this process lives or holds it open."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX))
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        # A neighbour may have taken the new folder for a dead one's; it then is as good as gone.
+        # A neighbour may take the new folder for a dead one's; it then is gone, or as good as gone.
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
         if _lock(descriptor) is not False and folder.exists():
             return folder, descriptor
         os.close(descriptor)

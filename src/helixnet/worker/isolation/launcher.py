@@ -85,13 +85,13 @@ class Launcher:
 
     async def prepare(self, origin: Origin) -> None:
         """Have a processor imported ahead, so that its next attempt starts at once."""
+        await self._end_spare_without(origin)
         async with self._turn:
-            await self._ask({"origin": origin.as_json()})
-        await self._note(origin)
+            await self._ask(origin, {})
 
     async def start(self, origin: Origin, limits: ProcessLimits) -> Child:
         """A process that waits to be told what its attempt is. Raises Unavailable when there can be none now."""
-        await self._note(origin)
+        await self._end_spare_without(origin)
         child = await self._take_spare() or await self._fork(origin)
         try:
             await asyncio.get_running_loop().sock_sendall(child.control, orjson.dumps(asdict(limits)) + b"\n")
@@ -104,10 +104,9 @@ class Launcher:
         self._order_spare()
         return child
 
-    async def _note(self, origin: Origin) -> None:
+    async def _end_spare_without(self, origin: Origin) -> None:
         """A process that was made before the template had imported the processor would do so itself: away with it."""
         if origin not in self._imported:
-            self._imported.add(origin)
             await self._end_spare()
 
     async def _fork(self, origin: Origin) -> Child:
@@ -115,7 +114,7 @@ class Launcher:
         try:
             with theirs[0], theirs[1]:
                 async with self._turn:
-                    await self._ask({"origin": origin.as_json(), "scratch": str(child.scratch)}, *theirs)
+                    await self._ask(origin, {"scratch": str(child.scratch)}, *theirs)
         except BaseException:
             # Whether the process was forked or not: without its sockets it ends.
             child.data.close()
@@ -135,10 +134,11 @@ class Launcher:
         """Ask for a process that is at hand next time; how that goes shows when it is taken."""
         if self._spare is not None or self._socket is None:
             return
-        child, theirs = _new_child()
-        self._spare = child
-        with theirs[0], theirs[1], contextlib.suppress(OSError):
-            self._send({"scratch": str(child.scratch)}, *theirs)
+        # What a spare process lacks, the next attempt's own will lack, and say so.
+        with contextlib.suppress(OSError):
+            self._spare, theirs = _new_child()
+            with theirs[0], theirs[1]:
+                self._send({"scratch": str(self._spare.scratch)}, *theirs)
 
     async def _end_spare(self) -> None:
         spare, self._spare = self._spare, None
@@ -147,8 +147,10 @@ class Launcher:
         # It has done nothing yet, and ends by itself when its sockets close. There may be none, but for the folder.
         spare.control.close()
         spare.data.close()
-        await certainly(asyncio.to_thread(remove_folder, spare.scratch))
-        os.close(spare.lock)
+        try:
+            await certainly(asyncio.to_thread(remove_folder, spare.scratch))
+        finally:
+            os.close(spare.lock)
 
     async def end(self, child: Child, *, is_ending: bool = False) -> Ending:
         """Kill the process with all its descendants, unless it has ended; on return none of them is left.
@@ -191,14 +193,14 @@ class Launcher:
                 template.kill()
                 await asyncio.to_thread(template.wait)
 
-    async def _ask(self, asked: dict[str, Any], *descriptors: socket.socket) -> None:
-        """Have the template do something; it is started if there is none."""
+    async def _ask(self, origin: Origin, asked: dict[str, Any], *descriptors: socket.socket) -> None:
+        """Have the template import a processor, and do what else is asked; it is started if there is none."""
         try:
             async with asyncio.timeout(START_SECONDS):
                 if self._socket is None or (self._template is not None and self._template.poll() is not None):
                     await self._drop()
                     self._begin()
-                self._send(asked, *descriptors)
+                self._send(asked | {"origin": origin.as_json()}, *descriptors)
                 answer = await self._answer()
         except (OSError, TimeoutError) as error:
             await certainly(self._drop())
@@ -208,6 +210,7 @@ class Launcher:
             raise
         if "error" in answer:
             raise Unavailable("An isolated process could not be started.", reason=answer["error"])
+        self._imported.add(origin)
 
     def _send(self, asked: dict[str, Any], *descriptors: socket.socket) -> None:
         """Ask the template for something; what names an origin is answered."""
@@ -245,11 +248,16 @@ class Launcher:
 
 def _new_child() -> tuple[Child, tuple[socket.socket, socket.socket]]:
     """The worker's side of a process, and the other ends: the keeper's and the process's own."""
-    control, keepers = socket.socketpair()
-    data, its = socket.socketpair()
+    with contextlib.ExitStack() as made:
+        scratch, lock = make_scratch()
+        made.callback(os.close, lock)
+        made.callback(remove_folder, scratch)
+        control, keepers = map(made.enter_context, socket.socketpair())
+        data, its = map(made.enter_context, socket.socketpair())
+        made.pop_all()
     for end in (control, data):
         end.setblocking(False)
-    return Child(control, data, *make_scratch()), (keepers, its)
+    return Child(control, data, scratch, lock), (keepers, its)
 
 
 async def certainly(call: Coroutine[Any, Any, T]) -> T:
