@@ -43,11 +43,21 @@ class Hints:
     async def _send(self, redis: "Redis") -> None:
         while self._waiting:
             await asyncio.sleep(GATHER_SECONDS)  # many changes within a moment make one hint for each owner
-            owners, self._waiting = self._waiting, set()
-            try:
-                await redis.publish(CHANNEL, " ".join(owners))
-            except (RedisError, OSError):
-                self._silent_until = time.monotonic() + PAUSE_SECONDS
+            await self._send_at_once(redis)
+
+    async def _send_at_once(self, redis: "Redis") -> None:
+        owners, self._waiting = self._waiting, set()
+        if not owners:
+            return
+        try:
+            await redis.publish(CHANNEL, " ".join(owners))
+        except (RedisError, OSError):
+            self._silent_until = time.monotonic() + PAUSE_SECONDS
+
+    async def flush(self) -> None:
+        """Tell what waits to be told together with more: the event loop is about to rest."""
+        if self._redis is not None:
+            await self._send_at_once(self._redis)
 
     async def listen(self) -> AsyncIterator[set[UUID]]:
         """The owners of changed jobs, as they are told; ends when Valkey goes away or there is none."""

@@ -167,6 +167,21 @@ async def test_hints_are_heard_by_every_process(valkey: Valkey) -> None:
     await hearer.close()
 
 
+async def test_a_hint_does_not_wait_for_more_before_the_loop_rests(valkey: Valkey) -> None:
+    teller, hearer, owner = Hints(valkey.cache_url), Hints(valkey.cache_url), uuids.uuid7()
+    heard = hearer.listen()
+    first = asyncio.ensure_future(anext(heard))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not first.done():  # until it listens, what is told is lost
+            teller.publish(owner)
+            await teller.flush()
+            await asyncio.sleep(0.01)
+
+    assert first.result() == {owner}
+    await teller.close()
+    await hearer.close()
+
+
 async def test_without_valkey_hints_are_silent_and_cost_nothing() -> None:
     for url in ("", "unix:///nowhere/valkey.sock"):
         hints = Hints(url)
