@@ -144,6 +144,35 @@ def test_a_job_that_does_not_hear_is_ended_with_its_process(own_stack: Stack, st
     assert states(helix, job_id) == ["PENDING", "IN_PROGRESS", "CANCELLED"]
 
 
+def test_a_thread_that_a_failed_job_leaves_behind_is_ended_with_its_process(own_stack: Stack) -> None:
+    """Eight of them would leave no thread to anybody."""
+    helix = own_stack.client()
+    worker = own_stack.part("worker")
+    before = {child.pid for child in worker.children()}
+
+    job_id = helix.submit("core.fail", {"leaves_seconds": 600}, max_attempts=1).job_id
+
+    assert helix.wait(job_id, 30).status == "FAILED"
+    wait_until(lambda: len({child.pid for child in worker.children()} - before) == 1, "one process is another", 30)
+    assert helix.wait(helix.submit("core.echo").job_id, 20).status == "COMPLETED"
+
+
+def test_a_worker_that_is_stopped_waits_for_no_thread_that_goes_on(own_stack: Stack) -> None:
+    helix = own_stack.client()
+    job_id = helix.submit("core.sleep", {"seconds": 600, "stubborn": "thread"}).job_id
+    helix.wait(job_id, 20, until={"IN_PROGRESS"})
+    worker = own_stack.part("worker")
+    everyone = [worker, *worker.children()]
+
+    worker.terminate()
+
+    wait_until(lambda: not any(is_alive(process) for process in everyone), "everyone is gone", 40)
+    assert "work goes on that can't be stopped" in own_stack.log
+    wait_until(lambda: states(helix, job_id)[-2:] == ["PENDING", "IN_PROGRESS"], "another takes it up")
+    helix.cancel(job_id)
+    assert helix.wait(job_id, 30).status == "CANCELLED"
+
+
 def test_stopping_leaves_no_process_and_hands_running_work_back(own_stack: Stack) -> None:
     helix = own_stack.client()
     job_id = start_sleeping(helix, seconds=600)

@@ -48,6 +48,9 @@ class FailParams(_Params):
         Field(description="An exception, one of the three rejections, or a request to retry."),
     ] = "error"
     times: Annotated[int, Field(ge=0, description="Fail on this many attempts, then succeed; 0 means always.")] = 0
+    leaves_seconds: Annotated[
+        float, Field(ge=0, le=86_400, description="Leave a thread behind that is at work for so long, in seconds.")
+    ] = 0
 
 
 class SpawnParams(_Params):
@@ -101,6 +104,8 @@ async def spawn(context: JobContext, params: SpawnParams) -> dict[str, list[int]
 async def fail(context: JobContext, params: FailParams) -> dict[str, int]:
     if params.times and context.attempt > params.times:
         return {"failures": params.times}
+    if params.leaves_seconds:
+        asyncio.get_running_loop().run_in_executor(None, time.sleep, params.leaves_seconds)
     match params.kind:
         case "reject":
             raise Reject("This job was asked to be rejected.")

@@ -105,8 +105,10 @@ class RunContext:
 
     async def close(self) -> None:
         """Tell what has not been told yet, and leave no file behind on this machine."""
-        await self._show_output()
-        await self._scratch.remove()
+        try:
+            await self._show_output()
+        finally:
+            await self._scratch.remove()
 
     async def _show_output(self) -> None:
         text, self._output, self._output_at = "".join(self._output), [], time.monotonic()

@@ -60,6 +60,8 @@ class Heartbeat(threading.Thread):
         super().__init__(name="heartbeat", daemon=True)
         self._settings = settings
         self._holder = holder
+        # What is to be done at once is set first, and then the heartbeat woken.
+        self._wake = threading.Event()
         self._ending = threading.Event()
         self._registered = threading.Event()
         self._renewing = threading.Event()
@@ -78,15 +80,18 @@ class Heartbeat(threading.Thread):
         """Leave under this id and come back under another: what the process held is reaped."""
         self._worker_id = None
         self._renewing.set()
+        self._wake.set()
 
     def end_process(self) -> None:
         """End the process: something in it can't be stopped otherwise. Its job, if it has one, is reaped."""
         self._worker_id = None
         self._lethal.set()
+        self._wake.set()
 
     def stop(self) -> None:
         """Say goodbye to the ledger and end the thread; what the process still holds is reaped at once."""
         self._ending.set()
+        self._wake.set()
         self.join(timeout=5)
 
     def run(self) -> None:
@@ -103,13 +108,17 @@ class Heartbeat(threading.Thread):
         )
         confirmed = time.monotonic()
         registered_id: UUID | None = None
-        while not self._ending.is_set():
+        while True:
             if self._lethal.is_set() or self._holder.stuck():
                 await self._end_process(database, registered_id)
+            if self._ending.is_set():
+                break
             if self._renewing.is_set():
                 self._renewing.clear()
+                self._worker_id = None
                 await self._leave(database, registered_id)
                 registered_id = None
+                self._holder.lease_lost()
             sent = time.monotonic()
             try:
                 if registered_id is None:
@@ -118,10 +127,15 @@ class Heartbeat(threading.Thread):
             except (SQLAlchemyError, OSError) as error:
                 alive = None
                 logger.warning("no heartbeat: the database did not answer", error=log.first_line(error))
+            except Exception:
+                # A heart that stops for good would leave a process that can never claim again.
+                alive = None
+                logger.exception("a heartbeat failed")
             catalog.HEARTBEATS.add(1, "confirmed" if alive else "unanswered" if alive is None else "lease_lost")
             if alive:
                 confirmed = sent
-                self._worker_id = registered_id
+                if not (self._renewing.is_set() or self._lethal.is_set()):
+                    self._worker_id = registered_id
                 self._registered.set()
             elif alive is False or sent - confirmed > self._settings.lease_seconds * TRUSTED_PART_OF_LEASE:
                 if self._worker_id is not None:
@@ -131,7 +145,8 @@ class Heartbeat(threading.Thread):
             catalog.PROCESSES.set(1 if self._worker_id is not None else 0)
             # A lease that is gone is renewed at once, everything else in its time.
             if alive is not False:
-                await asyncio.to_thread(self._ending.wait, self._settings.heartbeat_seconds)
+                await asyncio.to_thread(self._wake.wait, self._settings.heartbeat_seconds)
+                self._wake.clear()
         await self._leave(database, registered_id)
         await database.close()
 
@@ -165,7 +180,7 @@ class Heartbeat(threading.Thread):
 
     async def _end_process(self, database: Database, worker_id: UUID | None) -> None:
         """The work can't be stopped from within: end the process with it. The reaper settles the job at once."""
-        logger.error("a job did not stop when told to: this worker process is replaced", pid=os.getpid())
+        logger.error("work goes on that can't be stopped: this worker process is replaced", pid=os.getpid())
         await self._leave(database, worker_id)
         os._exit(os.EX_TEMPFAIL)
 

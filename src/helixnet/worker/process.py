@@ -106,10 +106,14 @@ class WorkerProcess:
         with self._turn:
             self._ring = None
             before = self._jobs_done
-            if self._heartbeat.worker_id is not None:
-                for queue in self._settings.queue_names:
-                    self._runner.run(self._work(queue, catalog.LOOKS))
-            self._quiet_since = time.monotonic()
+            try:
+                if self._heartbeat.worker_id is not None:
+                    for queue in self._settings.queue_names:
+                        self._runner.run(self._work(queue, catalog.LOOKS))
+            except Exception:
+                logger.exception("a look for work failed")
+            finally:
+                self._quiet_since = time.monotonic()
             return self._jobs_done > before
 
     def is_worn_out(self) -> bool:
@@ -148,7 +152,14 @@ class WorkerProcess:
             await self._resources.database.close()
 
     async def _work(self, queue: str, reasons: Counter) -> None:
-        """Run what is due in the queue; `reasons` counts whether that was anything."""
+        """Run what is due in the queue, and leave nothing to a loop that will rest; `reasons` counts what there was."""
+        try:
+            await self._run_what_is_due(queue, reasons)
+        finally:
+            if self._resources is not None:
+                await self._resources.hints.flush()
+
+    async def _run_what_is_due(self, queue: str, reasons: Counter) -> None:
         end = time.monotonic() + self._settings.ring_budget_seconds
         first = True
         while not self._stopping():
@@ -217,9 +228,8 @@ class WorkerProcess:
         run = self._slice = SliceRun(jobs, self._resources, self._pace)
         self._caretaker.watch(run)
         self._tell(owners)
-        stopped = None
         try:
-            stopped = await run.run()
+            await run.run()
         except Exception:
             # The ledger says that we run them. Giving up our lease makes the reaper say what is true.
             logger.exception("a slice ended without an outcome")
@@ -230,7 +240,7 @@ class WorkerProcess:
         self._jobs_done += len(jobs)
         self._pace.finished(queue, jobs, time.monotonic() - begun)
         self._tell(owners)
-        if stopped is not None and not await self._threads.are_idle_within(STUCK_SECONDS):
+        if not await self._threads.are_idle_within(STUCK_SECONDS):
             self._heartbeat.end_process()
 
     def _tell(self, owners: set[UUID]) -> None:
@@ -253,7 +263,7 @@ class WorkerProcess:
         run = self._slice
         if run is None:
             return
-        run.let_go(job_ids)
+        run.hand_back("asked to stop", only=job_ids)
         attempt = run.attempt
         if attempt is not None and attempt.job.id in job_ids:
             attempt.stop(StopReason.CANCELLED)

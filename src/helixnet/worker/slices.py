@@ -19,7 +19,7 @@ from helixnet.db import Database
 from helixnet.jobs.store.claims import ClaimedJob
 from helixnet.worker.attempt import Attempt, Ended, Resources, handed_back
 from helixnet.worker.pace import Pace
-from helixnet.worker.recording import ANSWER_SECONDS, NotRecorded, record
+from helixnet.worker.recording import ANSWER_SECONDS, record
 
 FLUSH_SECONDS = 0.05
 LOOK_SECONDS = 0.025
@@ -30,7 +30,9 @@ logger = log.logger("helix.worker")
 class SliceRun:
     """The jobs of one claim. `jobs` must not be empty.
 
-    The queues in here are shared by two threads; each takes from them what it deals with, and nothing is in two hands.
+    Three threads take jobs out of `waiting`: who runs them, the caretaker, and the heartbeat, which hears whose owners
+    want them stopped. They do so under a lock, and with it in hand put into `ended` what will not run, so nothing is in
+    two hands, or in none while somebody looks for the last time.
     """
 
     def __init__(self, jobs: Sequence[ClaimedJob], resources: Resources, pace: Pace) -> None:
@@ -40,32 +42,29 @@ class SliceRun:
         self._resources = resources
         self._pace = pace
         self._flushed_at = time.monotonic()
+        self._taking = threading.Lock()
         self._recording = threading.Lock()
 
-    async def run(self) -> Attempt | None:
-        """Run the jobs in turn; answers the attempt that was stopped, if one was: the slice ends with it.
+    async def run(self) -> None:
+        """Run the jobs in turn; with an attempt that is told to stop the slice ends.
 
         Raises NotRecorded.
         """
-        stopped = None
-        while stopped is None and (job := self._next()) is not None:
+        while (job := self._next()) is not None:
             attempt = self.attempt = Attempt(job, self._resources)
             ended = await attempt.run()
             self.ended.append(ended)
             self.attempt = None
             self._pace.ran(job.processor, ended.seconds)
             if attempt.stopped:
-                stopped = attempt
                 self.hand_back("the job before it was stopped")
             if time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
                 await self.flush(self._resources.database)
         await self.flush(self._resources.database)
-        return stopped
 
     def _next(self) -> ClaimedJob | None:
-        with contextlib.suppress(IndexError):
-            return self.waiting.popleft()
-        return None
+        with self._taking:
+            return self.waiting.popleft() if self.waiting else None
 
     async def flush(self, database: Database) -> None:
         """Record what has ended so far; what another thread is recording just now is recorded then too.
@@ -84,21 +83,16 @@ class SliceRun:
         finally:
             self._recording.release()
 
-    def hand_back(self, reason: str) -> int:
-        """Let go of the jobs that have not been started; answers how many."""
-        count = 0
-        while (job := self._next()) is not None:
-            self.ended.append(Ended(job, handed_back(job, reason)))
-            count += 1
-        return count
-
-    def let_go(self, job_ids: Collection[UUID]) -> None:
-        """Let go of these jobs, as far as they have not been started."""
-        for job in list(self.waiting):
-            if job.id in job_ids:
-                with contextlib.suppress(ValueError):
-                    self.waiting.remove(job)
-                    self.ended.append(Ended(job, handed_back(job, "asked to stop")))
+    def hand_back(self, reason: str, only: Collection[UUID] | None = None) -> int:
+        """Let go of the jobs that have not been started (of `only` these, by id); answers how many."""
+        with self._taking:
+            jobs, self.waiting = self.waiting, deque()
+            for job in jobs:
+                if only is None or job.id in only:
+                    self.ended.append(Ended(job, handed_back(job, reason)))
+                else:
+                    self.waiting.append(job)
+            return len(jobs) - len(self.waiting)
 
     @property
     def flush_is_late(self) -> bool:
@@ -160,7 +154,8 @@ class Caretaker(threading.Thread):
         if handed or run.flush_is_late:
             try:
                 await run.flush(database)
-            except NotRecorded:
+            except Exception:
+                # Whatever it was, nobody will try again: without our lease, the reaper says what is true.
                 logger.exception("outcomes are left to the reaper")
                 self._not_recorded()
         if handed:
