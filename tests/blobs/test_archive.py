@@ -4,9 +4,9 @@ import io
 import tarfile
 
 import pytest
-from obstore.exceptions import BaseError
 
 from helixnet.blobs import BlobStore, archive, bucket
+from helixnet.errors import Unavailable
 from tests.conftest import S3Server
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +42,7 @@ async def test_an_archive_that_was_cut_short_is_noticed(blobs: BlobStore) -> Non
 
 async def test_a_bucket_is_made_once(s3: S3Server) -> None:
     settings = s3.settings("").model_copy(update={"storage_url": "s3://another-bucket"})
-    with pytest.raises(BaseError):
+    with pytest.raises(Unavailable):
         await BlobStore(settings).put("a", b"a")
 
     await bucket.make(settings)

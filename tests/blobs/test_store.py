@@ -4,13 +4,15 @@ import asyncio
 import hashlib
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from helixnet.blobs import BlobStore
 from helixnet.config import Settings
-from helixnet.errors import NotFound, TooLarge
+from helixnet.errors import NotFound, TooLarge, Unavailable
+from tests.conftest import S3Server, free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -85,6 +87,43 @@ async def test_an_upload_that_is_cancelled_leaves_no_object_and_no_source(blobs:
         await over.wait()
 
     assert await blobs.keys("b/") == []
+
+
+async def test_without_an_endpoint_it_is_aws_and_without_keys_the_machines_role() -> None:
+    keys = {"storage_access_key": "any", "storage_secret_key": "any"}
+    aws = BlobStore(
+        Settings.model_validate({"storage_url": "s3://bucket/prefix", "storage_region": "eu-west-1", **keys})
+    )
+
+    link = await aws.signed_link("a", timedelta(minutes=1))
+
+    assert link is not None
+    assert link.startswith("https://bucket.s3.eu-west-1.amazonaws.com/prefix/a?")
+    assert BlobStore(Settings(storage_url="s3://bucket")).folder is None
+
+
+async def test_a_store_that_can_not_be_reached_is_unavailable() -> None:
+    blobs = BlobStore(S3Server(free_port()).settings("nowhere"))
+
+    async def read(pieces: AsyncIterator[object]) -> None:
+        async for _piece in pieces:
+            raise AssertionError("there is none")
+
+    outcomes = await asyncio.gather(
+        blobs.put("a", b"hello"),
+        blobs.put("a", pieces(3)),
+        blobs.get("a", 100),
+        blobs.head("a", 100),
+        read(blobs.stream("a")),
+        blobs.delete(["a"]),
+        blobs.keys("a/"),
+        blobs.sizes(["a"]),
+        read(blobs.pages("a/")),
+        blobs.check(),
+        return_exceptions=True,
+    )
+
+    assert [type(outcome) for outcome in outcomes] == [Unavailable] * len(outcomes)
 
 
 async def test_a_missing_object_is_not_found(blobs: BlobStore) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import uuid_utils.compat as uuids
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from helixnet import broker
 from helixnet.artifacts import service as artifacts
@@ -19,6 +19,7 @@ from helixnet.jobs import retention
 from helixnet.jobs.models import Job
 from helixnet.stack.servers import Valkey
 from helixnet.worker.beat import Housekeeper
+from tests.conftest import free_port
 from tests.jobs.conftest import Ledger
 from tests.jobs.test_retention import job
 
@@ -93,3 +94,24 @@ async def test_one_round_purges_all_that_is_due(
     assert await blobs.keys("") == ["jobs/other/a.txt"]
     async with ledger.database.transaction() as session:
         assert list(await session.scalars(select(DoomedPrefix.prefix))) == []
+
+
+async def test_an_object_store_that_is_away_keeps_nobody_from_the_other_steps(
+    ledger: Ledger, settings: Settings
+) -> None:
+    storage = {"storage_url": "s3://nowhere", "storage_endpoint": f"http://127.0.0.1:{free_port()}"}
+    away = settings.model_copy(update=storage)
+    async with ledger.database.transaction() as session:
+        await artifacts.announce(session, "jobs/nobodys/", timedelta(0))
+
+    async with housekeeper(away, LONG) as beat:
+        await beat.round()
+        job_id = await ledger.submit()
+        await ledger.claim(await ledger.worker())
+        async with ledger.database.transaction() as session:
+            await session.execute(text("DELETE FROM workers"))
+        await beat.round()
+
+    assert (await ledger.job(job_id)).status == "PENDING", "its worker is lost"
+    async with ledger.database.transaction() as session:
+        assert list(await session.scalars(select(DoomedPrefix.prefix))) != [], "it will be looked at again"

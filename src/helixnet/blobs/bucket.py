@@ -6,8 +6,8 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import obstore
-from obstore.store import S3Store
 
+from helixnet.blobs.s3 import s3_store
 from helixnet.config import Settings
 
 PATIENCE_SECONDS = 10
@@ -24,15 +24,7 @@ async def make(settings: Settings) -> None:
     address = urlsplit(settings.storage_url)
     if address.scheme != "s3" or not settings.storage_endpoint:
         return
-    bucket = S3Store(
-        address.netloc,
-        endpoint=settings.storage_endpoint,
-        region=settings.storage_region,
-        access_key_id=settings.storage_access_key.get_secret_value() or None,
-        secret_access_key=settings.storage_secret_key.get_secret_value() or None,
-        virtual_hosted_style_request=False,
-        client_options={"allow_http": True},
-    )
+    bucket = s3_store(settings)
     # Object stores by obstore hold objects, and know nothing of buckets; but the empty key's address is the bucket's.
     signed = await obstore.sign_async(bucket, "PUT", "", timedelta(minutes=1))
     status = await asyncio.to_thread(_put_nothing, signed)

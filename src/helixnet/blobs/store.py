@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -13,12 +13,13 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import NotFoundError
+from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
 from helixnet.blobs import watching
+from helixnet.blobs.s3 import s3_store
 from helixnet.config import Settings
-from helixnet.errors import NotFound, TooLarge
+from helixnet.errors import NotFound, TooLarge, Unavailable
 
 PIECE_BYTES = 1024 * 1024
 # What an upload may hold in memory is their product; S3's 10,000 parts then carry 80 GB.
@@ -38,7 +39,10 @@ class StoredBlob:
 
 
 class BlobStore:
-    """Objects by key. Keys are written once: each attempt has its own, so nothing is ever overwritten by another."""
+    """Objects by key. Keys are written once: each attempt has its own, so nothing is ever overwritten by another.
+
+    Every operation raises Unavailable when the store fails or can't be reached.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._folder: Path | None = None
@@ -57,17 +61,7 @@ class BlobStore:
             return LocalStore(self._folder, mkdir=True, automatic_cleanup=True)
         if address.scheme != "s3":
             raise ValueError(f"HELIX_STORAGE_URL must begin with file:// or s3://, not {address.scheme!r}")
-        endpoint = settings.storage_endpoint or None
-        return S3Store(
-            address.netloc,
-            prefix=address.path.strip("/") or None,
-            endpoint=endpoint,
-            region=settings.storage_region,
-            access_key_id=settings.storage_access_key.get_secret_value() or None,
-            secret_access_key=settings.storage_secret_key.get_secret_value() or None,
-            virtual_hosted_style_request=endpoint is None,
-            client_options={"allow_http": bool(endpoint and endpoint.startswith("http://")), "connect_timeout": "5s"},
-        )
+        return s3_store(settings, address.path.strip("/"))
 
     async def put(self, key: str, content: bytes | AsyncIterable[bytes], limit: int | None = None) -> StoredBlob:
         """Store an object in one pass and constant memory; raises TooLarge above `limit` bytes.
@@ -75,7 +69,7 @@ class BlobStore:
         When the source fails, or the limit is passed, no object is left.
         """
         source = _Hashed(content, limit)
-        with watching.operation("put", key):
+        with _operation("put", key):
             if isinstance(content, bytes):
                 await obstore.put_async(self._store, key, source.whole(content))
             else:
@@ -92,7 +86,7 @@ class BlobStore:
 
     async def get(self, key: str, limit: int) -> bytes:
         """The whole object; raises NotFound, and TooLarge when it has more than `limit` bytes."""
-        with watching.operation("get", key):
+        with _operation("get", key):
             answer = await self._get(key)
             if answer.meta["size"] > limit:
                 raise TooLarge(f"The object has {answer.meta['size']} bytes; at most {limit} are read at once.")
@@ -102,7 +96,7 @@ class BlobStore:
 
     async def head(self, key: str, length: int) -> tuple[int, bytes]:
         """The object's size in bytes, and its first `length` bytes; raises NotFound."""
-        with watching.operation("head", key):
+        with _operation("head", key):
             answer = await self._get(key)
             size: int = answer.meta["size"]
             if size == 0:
@@ -113,7 +107,7 @@ class BlobStore:
 
     async def stream(self, key: str) -> AsyncIterator[bytes]:
         """The object in pieces of about a mebibyte; raises NotFound before the first."""
-        with watching.operation("stream", key):
+        with _operation("stream", key):
             answer = await self._get(key)
             async for piece in answer.stream(min_chunk_size=PIECE_BYTES):
                 content = bytes(piece)
@@ -126,12 +120,12 @@ class BlobStore:
             if self._folder is not None and HALF_WRITTEN.search(key):
                 await asyncio.to_thread((self._folder / key).unlink, missing_ok=True)
                 continue
-            with watching.operation("delete", key), contextlib.suppress(NotFoundError, FileNotFoundError):
+            with _operation("delete", key), contextlib.suppress(NotFoundError, FileNotFoundError):
                 await obstore.delete_async(self._store, key)
 
     async def keys(self, prefix: str) -> list[str]:
         """The keys under a prefix, which ends at a `/`; in a folder, also what a killed process left half written."""
-        with watching.operation("list", prefix):
+        with _operation("list", prefix):
             keys = [meta["path"] async for page in obstore.list(self._store, prefix, chunk_size=1000) for meta in page]
         if self._folder is not None:
             keys += await asyncio.to_thread(_half_written, self._folder, prefix)
@@ -144,7 +138,8 @@ class BlobStore:
         async def size(key: str) -> int | None:
             async with looking:
                 try:
-                    meta = await obstore.head_async(self._store, key)
+                    with _answering():
+                        meta = await obstore.head_async(self._store, key)
                 except (NotFoundError, FileNotFoundError):
                     return None
             found: int = meta["size"]
@@ -154,8 +149,9 @@ class BlobStore:
 
     async def pages(self, prefix: str, after: str | None = None) -> AsyncIterator[list[str]]:
         """The keys under a prefix, a thousand at a time; `after`: only those behind a key, which need not exist."""
-        async for page in obstore.list(self._store, prefix, offset=after, chunk_size=1000):
-            yield [meta["path"] for meta in page]
+        with _answering():
+            async for page in obstore.list(self._store, prefix, offset=after, chunk_size=1000):
+                yield [meta["path"] for meta in page]
 
     async def signed_link(self, key: str, lifetime: timedelta) -> str | None:
         """An address under which anybody may read the object for a while; None where objects are files."""
@@ -164,8 +160,8 @@ class BlobStore:
         return await obstore.sign_async(self._store, "GET", key, lifetime)
 
     async def check(self) -> None:
-        """Raise whatever the store raises when it can't be reached."""
-        with watching.operation("check"):
+        """Raises Unavailable, or OSError for a folder, when the store can't be reached."""
+        with _operation("check"):
             async for _page in obstore.list(self._store, "health/", chunk_size=1):
                 return
 
@@ -174,6 +170,24 @@ class BlobStore:
             return await obstore.get_async(self._store, key)
         except (NotFoundError, FileNotFoundError) as error:
             raise NotFound("The object is not in storage.", key=key) from error
+
+
+@contextlib.contextmanager
+def _answering() -> Iterator[None]:
+    """What the store says in the block is about the object, or else it is Unavailable."""
+    try:
+        yield
+    except NotFoundError:
+        raise
+    except BaseError as error:
+        raise Unavailable("The object store does not answer right now. Try again in a moment.") from error
+
+
+@contextlib.contextmanager
+def _operation(name: str, key: str = "") -> Iterator[None]:
+    """An operation on the store, of which is told."""
+    with watching.operation(name, key), _answering():
+        yield
 
 
 class _Hashed:

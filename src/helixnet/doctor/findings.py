@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from helixnet import log
 from helixnet.config import Settings
+from helixnet.errors import HelixError
 
 
 class Level(StrEnum):
@@ -78,7 +79,7 @@ def error(check: str, message: str, advice: str, **facts: Any) -> Finding:
 def said(problem: BaseException, settings: Settings) -> str:
     """What an outside library said, in one line that can be shown: no control characters, none of our secrets."""
     # What SQLAlchemy makes of it says less, and goes on with the statement.
-    told = getattr(problem, "orig", None) or problem
+    told = getattr(problem, "orig", None) or (isinstance(problem, HelixError) and problem.__cause__) or problem
     text = " ".join(str(told).split()) or type(told).__name__
     return plain(text, secrets(settings))
 

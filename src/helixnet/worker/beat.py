@@ -14,6 +14,7 @@ from helixnet.blobs import BlobStore
 from helixnet.broker import Ringer
 from helixnet.config import Settings
 from helixnet.db import Database
+from helixnet.errors import HelixError
 from helixnet.hints import Hints
 from helixnet.jobs import retention
 from helixnet.jobs import service as jobs
@@ -30,12 +31,16 @@ DEADLINE_GRACE = timedelta(seconds=15)
 REAP_BATCH = 500
 RIPEN_BATCH = 1000
 PURGE_EVERY_SECONDS = 30
+# A store that is silent for longer is asked again the next time: the other steps can't wait, nor the lock.
+STORAGE_SECONDS = 20
 EXPIRE_EVERY_SECONDS = 300
 # So much of the time between two rounds may go on deleting jobs, and as much on objects: the sweep comes round again
 # soon, however much there is.
 SHARE_TO_DELETE = 0.5
 
 STEPS = ("ripen", "reap", "sweep", "expire", "purge", "survey")
+# Whether the database was away shows in these; another's failure, which may be its own, shall not stop the reaper.
+FIRST_STEPS = STEPS[:2]
 
 logger = log.logger("helix.beat")
 
@@ -65,14 +70,21 @@ class Housekeeper:
             begun = time.perf_counter()
             try:
                 await step()
-            except (SQLAlchemyError, OSError) as error:
-                catalog.BEAT_FAILURES.add(1, name)
+            except (SQLAlchemyError, OSError, HelixError) as error:
+                self._note_failure(name)
                 logger.warning("housekeeping was put off", step=name, error=log.first_line(error))
-                # Heartbeats could not be written either while the database was away: give them one lease's time.
-                self._trusted_from = time.monotonic() + self._lease.total_seconds()
+            except Exception:
+                self._note_failure(name)
+                logger.exception("a step of housekeeping failed", step=name)
             else:
                 catalog.BEAT_STEP_SECONDS.observe(time.perf_counter() - begun, name)
         catalog.BEAT_LAST.set(time.time())
+
+    def _note_failure(self, step: str) -> None:
+        catalog.BEAT_FAILURES.add(1, step)
+        if step in FIRST_STEPS:
+            # Heartbeats could not be written either while the database was away: give them one lease's time.
+            self._trusted_from = time.monotonic() + self._lease.total_seconds()
 
     def _begin_to_count(self) -> None:
         """At zero: what first appears with its first failure would not be seen to have grown."""
@@ -133,6 +145,7 @@ class Housekeeper:
         begun = time.monotonic()
         if not self._kept_for or begun < self._expire_due:
             return
+        self._expire_due = begun + EXPIRE_EVERY_SECONDS
         total, last = 0, None
         while True:
             async with self._database.transaction() as session:
@@ -143,9 +156,9 @@ class Housekeeper:
             catalog.EXPIRED.add(deleted)
             self._expired_to = last or retention.FIRST
             if last is None:
-                self._expire_due = time.monotonic() + EXPIRE_EVERY_SECONDS
                 break
             if time.monotonic() - begun >= self._deleting_seconds:
+                self._expire_due = 0.0  # the next round goes on with it
                 break
         if total:
             logger.info("deleted jobs that ended long ago", jobs=total)
@@ -159,7 +172,8 @@ class Housekeeper:
             async with self._database.transaction() as session:
                 if not await leases.try_housekeeping_lock(session, LOCK_KEY):
                     break
-                deleted, more = await artifacts.purge(session, self._blobs)
+                async with asyncio.timeout(STORAGE_SECONDS):
+                    deleted, more = await artifacts.purge(session, self._blobs)
                 await users.purge_sessions(session)
                 await usage.purge(session)
             total += deleted
