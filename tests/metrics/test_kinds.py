@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import resource
 import signal
 import tempfile
 from collections.abc import Callable
@@ -78,6 +79,27 @@ def test_labels_without_end_are_counted_together(fresh: values.Values, tmp_path:
     counted = told(tmp_path)
     assert len(counted) == kinds.MOST_SERIES + 1
     assert counted["t_requests_total", (("path", "other"),)] == 50
+
+
+def test_a_full_disk_loses_no_series_for_good(fresh: values.Values, tmp_path: Path) -> None:
+    jobs = Counter("t_jobs_total", "Jobs.", ("queue",))
+    fresh.share(tmp_path, anew=False)
+    jobs.add(1, "early")
+    (series,) = tmp_path.glob("*.series")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (series.stat().st_size + 10, hard))
+    try:
+        for _ in range(values.PLACES):
+            jobs.add(1, "late")
+        jobs.add(1, "early")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    jobs.add(1, "late")
+
+    assert told(tmp_path) == {
+        ("t_jobs_total", (("queue", "early"),)): 2,
+        ("t_jobs_total", (("queue", "late"),)): 1,
+    }
 
 
 class Child:

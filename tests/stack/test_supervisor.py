@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -88,6 +90,33 @@ async def test_a_killed_child_starts_again_and_its_orphans_are_killed_first(
     wait_until(lambda: not is_alive(orphan), "the orphan is gone")
     assert is_alive(family(notes, 1)[0])
     await child.stop()
+
+
+async def test_a_child_that_can_not_be_started_for_a_while_is_started_afterwards(
+    tmp_path: Path, supervise: Supervise, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where the disk is full, or the machine has no process to give."""
+    notes, logs = tmp_path / "notes", tmp_path / "logs"
+    logs.mkdir()
+    child = supervise(replace(program(STUBBORN, notes), output=logs / "it.log"))
+    await child.start()
+    main, _inside, _outside = family(notes, 0)
+    shutil.rmtree(logs)
+    (tmp_path / "children.new").mkdir()  # and what runs can't be written down
+
+    said = ""
+    main.kill()
+    async with asyncio.timeout(60):
+        while "can't be started" not in said:
+            await asyncio.sleep(0.05)
+            said += capsys.readouterr().out
+    logs.mkdir()
+
+    async with asyncio.timeout(60):
+        while len(notes.read_text().splitlines()) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert "could not be written down" in said
+    assert is_alive(family(notes, 1)[0])
 
 
 async def test_a_child_that_can_not_start_is_told_with_its_log(tmp_path: Path, supervise: Supervise) -> None:

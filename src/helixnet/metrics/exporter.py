@@ -190,8 +190,11 @@ class _Server(ThreadingHTTPServer):
     exporter: Exporter
 
     def service_actions(self) -> None:
-        with contextlib.suppress(OSError):
+        try:
             self.exporter.tidy()
+        except Exception:
+            # This thread answers the scrapes, too.
+            logger.exception("metrics of processes that ended could not be taken over")
 
     def handle_error(self, *_request: object) -> None:
         """A scraper that hung up is nobody's trouble."""

@@ -25,7 +25,7 @@ class Metric:
 
     def __init__(self, name: str, about: str, labels: tuple[str, ...] = ()) -> None:
         self.name, self.about, self.labels = name, about, labels
-        self._places: dict[tuple[str, ...], int | None] = {}
+        self._places: dict[tuple[str, ...], int] = {}
         Metric.all[name] = self
 
     @property
@@ -43,7 +43,9 @@ class Metric:
             labels = (OTHER,) * len(labels)
             if labels in self._places:
                 return self._places[labels]
-        place = self._places[labels] = VALUES.place(self.name, labels, self.width)
+        place = VALUES.place(self.name, labels, self.width)
+        if place is not None:
+            self._places[labels] = place
         return place
 
 

@@ -5,6 +5,8 @@ Each process of a service has two files in one folder: `numbers`, mapped into me
 process that is killed leaves what it counted. The lock on `series` says that the process lives.
 """
 
+import contextlib
+import errno
 import fcntl
 import json
 import logging
@@ -16,7 +18,7 @@ from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
-# 256 KiB for each process, of which only what is used takes memory.
+# 256 KiB on the disk for each process, of which only what is used takes memory.
 PLACES = 32 * 1024
 FOLDER_VARIABLE = "HELIXNET_METRICS_FOLDER"
 
@@ -33,22 +35,23 @@ class Values:
         self.shared_by: int | None = None
 
     def place(self, metric: str, labels: Sequence[str], count: int) -> int | None:
-        """The first of `count` places for a new series; None when all places are taken. Call it under the lock."""
+        """The first of `count` places for a new series; None while there is no room for it. Call it under the lock."""
         first = self._used
         if first + count > PLACES:
             return None
-        self._used += count
         line = json.dumps([metric, list(labels), first]) + "\n"
+        if self._file is not None and not _append(self._file, line):
+            return None
+        self._used += count
         self._lines.append(line)
-        if self._file is not None:
-            os.write(self._file, line.encode())
         return first
 
     def share(self, folder: Path, *, anew: bool) -> None:
         """Keep the numbers in files of the folder from here on: those so far, or all at zero when `anew`."""
         name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         numbers = os.open(folder / f"{name}.numbers", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        os.truncate(numbers, 8 * PLACES)
+        # To write where a mapped file has holes and the disk no room would kill the process.
+        os.posix_fallocate(numbers, 0, 8 * PLACES)
         mapped = memoryview(mmap.mmap(numbers, 8 * PLACES)).cast("d")
         os.close(numbers)
         growing = folder / f"{name}.new"
@@ -56,11 +59,25 @@ class Values:
         # Of the process, not of the open file: children that are forked later do not keep it.
         fcntl.lockf(series, fcntl.LOCK_EX)
         with self.lock:
-            os.write(series, "".join(self._lines).encode())
+            if not _append(series, "".join(self._lines)):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if not anew:
                 mapped[: self._used] = memoryview(self.numbers)[: self._used]
             self.numbers, self._file, self.shared_by = mapped, series, os.getpid()
         growing.rename(folder / f"{name}.series")  # only now it is seen, locked
+
+
+def _append(file: int, lines: str) -> bool:
+    """Write lines at the file's end; where there is no room for all of them, none is left and the answer is no."""
+    content, end = lines.encode(), os.lseek(file, 0, os.SEEK_END)
+    try:
+        if os.write(file, content) == len(content):
+            return True
+    except OSError:
+        pass
+    with contextlib.suppress(OSError):
+        os.ftruncate(file, end)
+    return False
 
 
 VALUES = Values()

@@ -52,16 +52,24 @@ class Watch:
             self._tell()
 
     def _tell(self) -> None:
+        """Tell the file and the guard; neither is a reason not to keep the children running."""
         line = guard.dump(self._traces.values())
+        try:
+            self._write(line)
+        except OSError as error:
+            logger.warning("what runs could not be written down", error=log.first_line(error))
+        try:
+            self._send(line)
+        except BrokenPipeError:  # somebody killed the guard
+            with contextlib.suppress(OSError):
+                self._start_guard()
+                self._send(line)
+
+    def _write(self, line: bytes) -> None:
         new = self._file.with_suffix(".new")
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
             opened.write(line)
         new.replace(self._file)
-        try:
-            self._send(line)
-        except BrokenPipeError:  # somebody killed the guard
-            self._start_guard()
-            self._send(line)
 
     def _send(self, line: bytes) -> None:
         if self._guard is not None and self._guard.stdin is not None:
