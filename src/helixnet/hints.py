@@ -6,7 +6,7 @@ A hint carries no state. A lost one costs freshness for as long as a reader's po
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 from uuid import UUID
 
@@ -59,11 +59,11 @@ class Hints:
         if self._redis is not None:
             await self._send_at_once(self._redis)
 
-    async def listen(self) -> AsyncIterator[set[UUID]]:
-        """The owners of changed jobs, as they are told; ends when Valkey goes away or there is none."""
+    async def listen(self) -> AsyncGenerator[set[UUID]]:
+        """The owners of changed jobs, as they are told; ends when Valkey is away, or somebody says what is no hint."""
         if self._listener is None:
             return
-        with contextlib.suppress(RedisError, OSError):
+        with contextlib.suppress(RedisError, OSError, UnicodeDecodeError):
             async with self._listener.pubsub(ignore_subscribe_messages=True) as channel:
                 await channel.subscribe(CHANNEL)
                 async for message in channel.listen():

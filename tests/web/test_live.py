@@ -6,9 +6,10 @@ from uuid import UUID
 
 import pytest
 import uuid_utils.compat as uuids
+from redis.asyncio import Redis
 
 from helixnet.db import Database
-from helixnet.hints import Hints
+from helixnet.hints import CHANNEL, Hints
 from helixnet.jobs.store import commands
 from helixnet.stack.servers import Valkey
 from helixnet.web.live import BACKLOG, Change, Feed, Mark
@@ -164,6 +165,20 @@ async def test_hints_are_heard_by_every_process(valkey: Valkey) -> None:
 
     assert hearing.result() == owners
     await teller.close()
+    await hearer.close()
+
+
+async def test_what_is_no_hint_ends_the_hearing_and_nothing_else(valkey: Valkey) -> None:
+    hearer = Hints(valkey.cache_url)
+    async with Redis.from_url(valkey.cache_url) as stranger, asyncio.timeout(PATIENCE_SECONDS):
+        for noise in (b"\xff\xfe", b"no uuid"):
+            heard = hearer.listen()
+            first = asyncio.ensure_future(anext(heard, None))
+            while not first.done():  # until it listens, what is told is lost
+                await stranger.publish(CHANNEL, noise)
+                await asyncio.sleep(0.01)
+            assert not first.result()
+            await heard.aclose()
     await hearer.close()
 
 

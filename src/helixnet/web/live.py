@@ -158,6 +158,9 @@ class Feed:
                     pass
             except (SQLAlchemyError, OSError) as error:
                 logger.warning("the live feed waits for the database", error=log.first_line(error))
+            except Exception:
+                # Without this task nobody would be shown anything until the process is replaced.
+                logger.exception("the live feed could not be read")
             # What happens within a moment is read together; an event just behind the horizon gets its second look.
             await asyncio.sleep(GATHER_SECONDS)
 

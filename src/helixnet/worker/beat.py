@@ -78,6 +78,7 @@ class Housekeeper:
                 logger.exception("a step of housekeeping failed", step=name)
             else:
                 catalog.BEAT_STEP_SECONDS.observe(time.perf_counter() - begun, name)
+        await self._hints.flush()
         catalog.BEAT_LAST.set(time.time())
 
     def _note_failure(self, step: str) -> None:
