@@ -128,8 +128,8 @@ def say(name: str, words: str) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """An error in a line: what SQLAlchemy says goes on with the statement and its parameters."""
-    return str(error).partition("\n")[0]
+    """An error in a line, its type where it says nothing: SQLAlchemy goes on with the statement and its parameters."""
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def bind(**fields: object) -> None:

@@ -16,6 +16,7 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
+from helixnet import log
 from helixnet.blobs import watching
 from helixnet.blobs.s3 import s3_store
 from helixnet.config import Settings
@@ -27,6 +28,8 @@ PART_BYTES, PARTS_UNDER_WAY = 8 * 1024 * 1024, 3
 LOOKS_AT_ONCE = 16
 # What obstore calls a file of a folder until it is whole; it never lists one.
 HALF_WRITTEN = re.compile(r"#\d+$")
+
+logger = log.logger("helix.blobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +141,14 @@ class BlobStore:
         async def size(key: str) -> int | None:
             async with looking:
                 try:
-                    with _answering():
-                        meta = await obstore.head_async(self._store, key)
+                    meta = await obstore.head_async(self._store, key)
                 except (NotFoundError, FileNotFoundError):
                     return None
             found: int = meta["size"]
             return found
 
-        return await asyncio.gather(*map(size, keys))
+        with _answering():
+            return await asyncio.gather(*map(size, keys))
 
     async def pages(self, prefix: str, after: str | None = None) -> AsyncIterator[list[str]]:
         """The keys under a prefix, a thousand at a time; `after`: only those behind a key, which need not exist."""
@@ -174,13 +177,12 @@ class BlobStore:
 
 @contextlib.contextmanager
 def _answering() -> Iterator[None]:
-    """What the store says in the block is about the object, or else it is Unavailable."""
+    """Whatever the store raises in the block, and is not caught there, means that it is Unavailable."""
     try:
         yield
-    except NotFoundError:
-        raise
     except BaseError as error:
-        raise Unavailable("The object store does not answer right now. Try again in a moment.") from error
+        logger.warning("the object store failed", error=log.first_line(error))
+        raise Unavailable("The object store can't do this right now. Try again in a moment.") from error
 
 
 @contextlib.contextmanager

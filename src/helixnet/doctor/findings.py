@@ -78,7 +78,7 @@ def error(check: str, message: str, advice: str, **facts: Any) -> Finding:
 
 def said(problem: BaseException, settings: Settings) -> str:
     """What an outside library said, in one line that can be shown: no control characters, none of our secrets."""
-    # What SQLAlchemy makes of it says less, and goes on with the statement.
+    # What SQLAlchemy makes of it says less, and goes on with the statement; our own words say less than their cause.
     told = getattr(problem, "orig", None) or (isinstance(problem, HelixError) and problem.__cause__) or problem
     text = " ".join(str(told).split()) or type(told).__name__
     return plain(text, secrets(settings))

@@ -114,21 +114,23 @@ class Child:
 
     async def _keep(self) -> None:
         pause = FIRST_PAUSE_SECONDS
-        while True:
-            if self._process is not None:
-                process, began = self._process, time.monotonic()
-                exit_code = await process.wait()
-                self._process = None
-                _kill_group(process.pid)  # what it leaves behind must not work on beside its successor
-                self.watch.remove(self._key)
-                self._deaths += 1
-                if time.monotonic() - began > HEALTHY_SECONDS:
-                    pause = FIRST_PAUSE_SECONDS
-                if not self._stopping.is_set():
-                    told = {"exit_code": exit_code, "pause_seconds": pause}
-                    logger.warning(f"{self.program.name} ended: starting it again", **told)
+        while self._process is not None:
+            process, began = self._process, time.monotonic()
+            exit_code = await process.wait()
+            self._process = None
+            _kill_group(process.pid)  # what it leaves behind must not work on beside its successor
+            self.watch.remove(self._key)
             if self._stopping.is_set():
                 return
+            self._deaths += 1
+            if time.monotonic() - began > HEALTHY_SECONDS:
+                pause = FIRST_PAUSE_SECONDS
+            logger.warning(f"{self.program.name} ended: starting it again", exit_code=exit_code, pause_seconds=pause)
+            pause = await self._start_again(pause)
+
+    async def _start_again(self, pause: float) -> float:
+        """Start it after a pause, and until that works; answers how long the next pause is to be."""
+        while not self._stopping.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
@@ -136,6 +138,9 @@ class Child:
                 await self._spawn()
             except OSError as error:  # no process to be had, or no room on the disk: there may be later
                 logger.warning(f"{self.program.name} can't be started: trying again", error=log.first_line(error))
+            else:
+                break
+        return pause
 
     async def _spawn(self) -> None:
         async with self._spawning:
