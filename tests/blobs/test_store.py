@@ -102,7 +102,9 @@ async def test_without_an_endpoint_it_is_aws_and_without_keys_the_machines_role(
     assert BlobStore(Settings(storage_url="s3://bucket")).folder is None
 
 
-async def test_a_store_that_can_not_be_reached_is_unavailable(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_store_that_can_not_be_reached_is_unavailable(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     blobs = BlobStore(S3Server(free_port()).settings("nowhere"))
 
     async def read(pieces: AsyncIterator[object]) -> None:
@@ -124,7 +126,8 @@ async def test_a_store_that_can_not_be_reached_is_unavailable(capsys: pytest.Cap
     )
 
     assert [type(outcome) for outcome in outcomes] == [Unavailable] * len(outcomes)
-    assert capsys.readouterr().out.count("the object store failed") == len(outcomes), "the operator hears why"
+    told = capsys.readouterr().out + caplog.text
+    assert told.count("the object store failed") == len(outcomes), "the operator hears why"
 
 
 async def test_a_missing_object_is_not_found(blobs: BlobStore) -> None:

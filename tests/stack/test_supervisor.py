@@ -93,7 +93,7 @@ async def test_a_killed_child_starts_again_and_its_orphans_are_killed_first(
 
 
 async def test_a_child_that_can_not_be_started_for_a_while_is_started_afterwards(
-    tmp_path: Path, supervise: Supervise, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, supervise: Supervise, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """As where the disk is full, or the machine has no process to give."""
     notes, logs = tmp_path / "notes", tmp_path / "logs"
@@ -107,7 +107,7 @@ async def test_a_child_that_can_not_be_started_for_a_while_is_started_afterwards
     said = ""
     main.kill()
     async with asyncio.timeout(60):
-        while "can't be started" not in said:
+        while "can't be started" not in said + caplog.text:
             await asyncio.sleep(0.05)
             said += capsys.readouterr().out
     logs.mkdir()
@@ -115,7 +115,7 @@ async def test_a_child_that_can_not_be_started_for_a_while_is_started_afterwards
     async with asyncio.timeout(60):
         while len(notes.read_text().splitlines()) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
-    assert "could not be written down" in said
+    assert "could not be written down" in said + caplog.text
     assert is_alive(family(notes, 1)[0])
 
 
